@@ -1,0 +1,1 @@
+//! The agent: polls the mesh state, plans, applies; command line, status socket, metrics.

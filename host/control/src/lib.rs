@@ -1,0 +1,1 @@
+//! The control plane: organisations, servers and resources become MeshState, served over HTTP.

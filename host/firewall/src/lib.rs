@@ -1,0 +1,1 @@
+//! ufw around the policy plugins, with guard rails.

@@ -1,0 +1,1 @@
+//! Default dns-naming plugin.

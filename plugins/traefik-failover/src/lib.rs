@@ -1,0 +1,1 @@
+//! Default traefik-failover plugin.

@@ -1,0 +1,1 @@
+//! Default ufw-policy plugin.
