@@ -1,0 +1,37 @@
+//! Without the control plane: an agent that is killed comes back by itself.
+
+use std::time::Duration;
+
+use anyhow::{Result, ensure};
+
+use super::stage::Stage;
+use crate::wait_for;
+
+/// Stops the control plane, SIGKILLs an agent, starts it again.
+pub fn without_control(stage: &mut Stage) -> Result<String> {
+    stage.mesh.stop_control()?;
+    stage.servers[3].kill_agent()?;
+    // Between death and return the host's resolver must not be broken.
+    let outside = stage.servers[3].machine.run("getent", &["hosts", "outside.corp.test"])?;
+    ensure!(outside.stdout.contains("192.0.2.80"), "the resolver is broken while the agent is dead: {}", outside.all());
+    stage.servers[3].start_agent()?;
+    let server = &stage.servers[3];
+    let peer = stage.servers[0].mesh_address()?;
+    server.machine.run("ping", &["-n", "-c", "2", "-W", "5", &peer])?.success("ping after the restart")?;
+    let back = stage.servers[0].machine.run("ping", &["-n", "-c", "2", "-W", "5", &server.mesh_address()?])?;
+    back.success("ping to the restarted server")?;
+    server.machine.run("getent", &["hosts", "postgres"])?.success("getent hosts postgres")?;
+    wait_for("http://api by failover", Duration::from_secs(20), || {
+        let answer = server.machine.run("curl", &["-fsS", "-m", "5", "http://api/"])?;
+        answer.success("curl http://api").map(drop)
+    })?;
+    let status = server.status()?;
+    let why = status["control"]["error"].as_str().unwrap_or_default().to_owned();
+    ensure!(why.contains("cannot reach the control plane"), "status does not name the control plane: {status}");
+    stage.mesh.start_control()?;
+    wait_for("the control plane's return", Duration::from_secs(90), || {
+        ensure!(server.status()?["control"]["error"].is_null(), "still an error");
+        Ok(())
+    })?;
+    Ok("ping both ways, postgres, http://api; names of the upstream answered while it was dead; status said why".to_owned())
+}

@@ -1,0 +1,113 @@
+//! The laboratory: a namespace with a bridge, and machines on it.
+
+use std::net::Ipv4Addr;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use anyhow::{Context, Result, bail};
+use nix::unistd::{Pid, geteuid};
+
+use crate::machine::Machine;
+use crate::shell;
+
+/// Tells laboratories of one process apart.
+static COUNT: AtomicU32 = AtomicU32::new(0);
+
+/// A bridge between machines, 10.77.0.0/16. Removed when dropped.
+#[derive(Debug)]
+pub struct Lab {
+    /// Names of namespaces begin with it; at most 7 characters, since interface names have 15.
+    prefix: String,
+    folder: PathBuf,
+    next_host: AtomicU32,
+    keep: bool,
+}
+
+impl Lab {
+    /// The bridge's own address, where the laboratory's upstream DNS server listens.
+    pub const GATEWAY: Ipv4Addr = Ipv4Addr::new(10, 77, 0, 1);
+
+    /// Makes the bridge in a namespace of its own.
+    ///
+    /// # Errors
+    ///
+    /// Without root, or what `ip` said.
+    pub fn new() -> Result<Self> {
+        if !geteuid().is_root() {
+            bail!("network namespaces need root");
+        }
+        let count = COUNT.fetch_add(1, Ordering::Relaxed);
+        let prefix = format!("s{:x}{:x}", Pid::this().as_raw() & 0xffff, count & 0xff);
+        let folder = std::env::temp_dir().join(format!("servos-lab-{}-{count}", Pid::this()));
+        std::fs::create_dir_all(&folder).with_context(|| format!("cannot make {}", folder.display()))?;
+        let lab = Self { prefix, folder, next_host: AtomicU32::new(2), keep: false };
+        let hub = lab.hub();
+        ip(&["netns", "add", &hub])?;
+        ip(&["-n", &hub, "link", "set", "lo", "up"])?;
+        ip(&["-n", &hub, "link", "add", "br0", "type", "bridge"])?;
+        ip(&["-n", &hub, "addr", "add", &format!("{}/16", Self::GATEWAY), "dev", "br0"])?;
+        ip(&["-n", &hub, "link", "set", "br0", "up"])?;
+        Ok(lab)
+    }
+
+    /// Leaves everything running when dropped.
+    pub fn keep(&mut self) {
+        self.keep = true;
+    }
+
+    /// Logs of the programs.
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    /// The namespace of the bridge.
+    pub fn hub(&self) -> String {
+        format!("{}-hub", self.prefix)
+    }
+
+    /// A command in the namespace of the bridge.
+    pub fn on_hub(&self, program: &str) -> Command {
+        let mut command = Command::new("ip");
+        command.args(["netns", "exec", &self.hub(), program]);
+        command
+    }
+
+    /// Adds a machine with the next address of the underlay. `name` has at most 7 characters.
+    ///
+    /// # Errors
+    ///
+    /// What `ip` or `unshare` said.
+    pub fn machine(&self, name: &str) -> Result<Machine> {
+        let host = self.next_host.fetch_add(1, Ordering::Relaxed);
+        let address = Ipv4Addr::from(u32::from(Self::GATEWAY) + host - 1);
+        let namespace = format!("{}-{name}", self.prefix);
+        let hub = self.hub();
+        let port = format!("{}-{name}", self.prefix);
+        ip(&["netns", "add", &namespace])?;
+        ip(&["-n", &hub, "link", "add", &port, "type", "veth", "peer", "name", "eth0", "netns", &namespace])?;
+        ip(&["-n", &hub, "link", "set", &port, "master", "br0", "up"])?;
+        ip(&["-n", &namespace, "link", "set", "lo", "up"])?;
+        ip(&["-n", &namespace, "addr", "add", &format!("{address}/16"), "dev", "eth0"])?;
+        ip(&["-n", &namespace, "link", "set", "eth0", "up"])?;
+        ip(&["-n", &namespace, "route", "add", "default", "via", &Self::GATEWAY.to_string()])?;
+        Machine::start(name, namespace, hub, port, address, self.folder.join(name), self.keep)
+    }
+}
+
+impl Drop for Lab {
+    fn drop(&mut self) {
+        if self.keep {
+            return;
+        }
+        // Best effort, each by itself. Machines are gone by now, or go with their holder.
+        let _ = ip(&["netns", "del", &self.hub()]);
+        let _ = std::fs::remove_dir_all(&self.folder);
+    }
+}
+
+pub(crate) fn ip(arguments: &[&str]) -> Result<String> {
+    let mut command = Command::new("ip");
+    command.args(arguments);
+    shell::run(command, "")?.success(&format!("ip {}", arguments.join(" ")))
+}

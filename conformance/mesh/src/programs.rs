@@ -1,0 +1,56 @@
+//! Where the programs are that a laboratory runs.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Result, bail};
+
+/// The programs under test and the guests beside them.
+#[derive(Clone, Debug)]
+pub struct Programs {
+    /// `servos-control`.
+    pub control: PathBuf,
+    /// `servos-agent`.
+    pub agent: PathBuf,
+    /// The real Traefik.
+    pub traefik: PathBuf,
+    /// Folder of the built guests, examples included.
+    pub guests: PathBuf,
+}
+
+impl Programs {
+    /// Finds the programs beside the running one (`target/<profile>/…`), Traefik in the tools' cache.
+    ///
+    /// # Errors
+    ///
+    /// Names what is missing, and that `cargo xtask build` provides it.
+    pub fn find() -> Result<Self> {
+        let own = std::env::current_exe()?;
+        // Tests lie one folder deeper than programs.
+        let folders = own.ancestors().skip(1).take(2);
+        let Some(folder) = folders.into_iter().find(|folder| folder.join("servos-agent").exists()) else {
+            bail!("servos-agent is not built: run `cargo xtask build`");
+        };
+        let guests = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../target/guests");
+        let programs = Self {
+            control: folder.join("servos-control"),
+            agent: folder.join("servos-agent"),
+            traefik: tools().join("traefik"),
+            guests: guests.canonicalize().unwrap_or(guests),
+        };
+        for path in [&programs.control, &programs.agent, &programs.traefik, &programs.guests] {
+            if !path.exists() {
+                bail!("{} is missing: run `cargo xtask setup` and `cargo xtask build`", path.display());
+            }
+        }
+        Ok(programs)
+    }
+}
+
+/// The folder into which `cargo xtask setup` puts tools.
+fn tools() -> PathBuf {
+    let cache = std::env::var_os("SERVOS_CACHE").map(PathBuf::from).unwrap_or_else(|| {
+        let home = std::env::var_os("HOME").map_or_else(|| PathBuf::from("/root"), PathBuf::from);
+        std::env::var_os("XDG_CACHE_HOME").map_or(home.join(".cache"), PathBuf::from).join("servos-mesh")
+    });
+    cache.join("tools")
+}

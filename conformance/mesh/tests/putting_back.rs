@@ -1,0 +1,59 @@
+//! Ending and decommissioning: the host is as it was before.
+
+use std::time::Duration;
+
+use anyhow::{Result, ensure};
+use servos_lab::{MeshLab, wait_for};
+
+#[test]
+fn decommissioning_puts_everything_back() -> Result<()> {
+    let mesh = MeshLab::start(false)?;
+    let mut server = mesh.bare("s1")?;
+    let machine = &server.machine;
+    machine.sh("ufw allow 22/tcp && ufw --force enable")?.success("ufw")?;
+    let resolver = machine.read("/etc/resolv.conf")?;
+    let rules = machine.run("ufw", &["show", "added"])?.success("ufw show added")?;
+    mesh.commission(&mut server)?;
+    wait_for("our rule", Duration::from_secs(30), || {
+        let now = server.machine.run("ufw", &["show", "added"])?.success("ufw show added")?;
+        ensure!(now.contains("51820/udp"), "{now}");
+        Ok(())
+    })?;
+    ensure!(server.machine.read("/etc/resolv.conf")? != resolver, "the resolver was not set");
+
+    // An agent in the foreground is its operator's to end.
+    let running = server.agent(&["decommission", "--yes"])?;
+    ensure!(running.stderr.contains("still runs"), "decommissioned under a running agent: {}", running.all());
+    server.agent.take().expect("it runs").stop()?;
+    ensure!(server.machine.read("/etc/resolv.conf")? == resolver, "SIGTERM left the resolver changed");
+    server.agent(&["decommission", "--yes"])?.success("decommission")?;
+
+    ensure!(server.machine.run("ufw", &["show", "added"])?.stdout == rules, "rules are left behind");
+    ensure!(!server.machine.sh("ls /var/lib/servos/private-key")?.status.success(), "the key is left behind");
+    let list = mesh.control(&["server", "list", "--organisation", "acme", "--json"])?.success("server list")?;
+    ensure!(!list.contains("\"s1\""), "the control plane still knows it: {list}");
+    let again = server.agent(&["decommission", "--yes"])?;
+    ensure!(again.status.code() == Some(1) && again.stderr.contains("not commissioned"), "{}", again.all());
+    Ok(())
+}
+
+#[test]
+fn traefiks_folder_missing_then_there() -> Result<()> {
+    let mesh = MeshLab::start(false)?;
+    let server = mesh.server("s1")?;
+    mesh.apply(
+        "resources:\n  - name: api\n    protocol: http\n    port: 80\n    enable_mesh_failover: true\n    instances:\n      \
+         - { server: s1, port: 8080 }\n",
+    )?;
+    wait_for("the word of `status`", Duration::from_secs(30), || {
+        let errors = server.executor("failover")?["errors"].to_string();
+        ensure!(errors.contains("/etc/traefik/dynamic"), "{errors}");
+        Ok(())
+    })?;
+    // The other executors do not mind.
+    server.machine.run("getent", &["hosts", "api"])?.success("getent hosts api")?;
+    server.machine.sh("mkdir -p /etc/traefik/dynamic")?.success("mkdir")?;
+    wait_for("the file", Duration::from_secs(90), || {
+        server.machine.sh("grep -q api /etc/traefik/dynamic/servos-mesh.yml")?.success("grep").map(drop)
+    })
+}
