@@ -5,6 +5,7 @@
 
 #![forbid(unsafe_code)]
 
+pub mod bench;
 mod daemon;
 pub mod demo;
 mod lab;
@@ -19,7 +20,7 @@ pub use daemon::Daemon;
 pub use lab::Lab;
 pub use machine::Machine;
 pub use mesh::{MeshLab, Server};
-pub use programs::Programs;
-pub use services::{HttpInstance, start_dns_upstream, start_http_instance, start_traefik};
+pub use programs::{Programs, traefik};
+pub use services::{start_dns_upstream, start_http_instance, start_traefik};
 pub use shell::Output;
 pub use wait::wait_for;

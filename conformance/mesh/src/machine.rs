@@ -73,9 +73,11 @@ impl Machine {
         let holder = command.spawn().context("cannot start the holder of a machine")?;
         let machine = Self { name: name.to_owned(), namespace, hub, port, address, folder, holder, keep };
         wait_for("the machine's files", Duration::from_secs(20), || {
-            machine.run("test", &["-e", "/run/ready"])?.success("ready").map(drop).with_context(|| {
-                std::fs::read_to_string(machine.folder.join("holder.log")).unwrap_or_default()
-            })
+            machine
+                .run("test", &["-e", "/run/ready"])?
+                .success("ready")
+                .map(drop)
+                .with_context(|| std::fs::read_to_string(machine.folder.join("holder.log")).unwrap_or_default())
         })?;
         Ok(machine)
     }
@@ -149,7 +151,13 @@ impl Machine {
     /// # Errors
     ///
     /// If it cannot be started.
-    pub fn spawn(&self, log: &str, program: impl AsRef<std::ffi::OsStr>, arguments: &[&str], input: &str) -> Result<Daemon> {
+    pub fn spawn(
+        &self,
+        log: &str,
+        program: impl AsRef<std::ffi::OsStr>,
+        arguments: &[&str],
+        input: &str,
+    ) -> Result<Daemon> {
         let mut command = self.command(program);
         command.args(arguments);
         Daemon::start(command, input, self.folder.join(format!("{log}.log")))
@@ -175,7 +183,10 @@ impl Machine {
         // /tmp is shared with the host; the laboratory's folder below it is ours.
         let through = self.folder.join("copied");
         std::fs::write(&through, bytes)?;
-        let line = format!("mkdir -p \"$(dirname '{to}')\" && cp '{}' '{to}.part' && mv '{to}.part' '{to}'", through.display());
+        let line = format!(
+            "mkdir -p \"$(dirname '{to}')\" && cp '{}' '{to}.part' && mv '{to}.part' '{to}'",
+            through.display()
+        );
         self.sh(&line)?.success(&format!("copy to {to}")).map(drop)
     }
 

@@ -82,7 +82,8 @@ impl MeshLab {
     /// If it does not come up.
     pub fn start_control(&mut self) -> Result<()> {
         let program = &self.programs.control;
-        self.control_daemon = Some(self.control.spawn("control", program, &["serve", "--listen", "0.0.0.0:8443"], "")?);
+        self.control_daemon =
+            Some(self.control.spawn("control", program, &["serve", "--listen", "0.0.0.0:8443"], "")?);
         let url = format!("{}/healthz", self.url());
         wait_for("the control plane", Duration::from_secs(30), || {
             self.control.run("curl", &["-ksS", "-m", "2", &url])?.success("curl").map(drop)

@@ -34,16 +34,29 @@ impl Programs {
         let programs = Self {
             control: folder.join("servos-control"),
             agent: folder.join("servos-agent"),
-            traefik: tools().join("traefik"),
+            traefik: traefik()?,
             guests: guests.canonicalize().unwrap_or(guests),
         };
-        for path in [&programs.control, &programs.agent, &programs.traefik, &programs.guests] {
+        for path in [&programs.control, &programs.agent, &programs.guests] {
             if !path.exists() {
-                bail!("{} is missing: run `cargo xtask setup` and `cargo xtask build`", path.display());
+                bail!("{} is missing: run `cargo xtask build`", path.display());
             }
         }
         Ok(programs)
     }
+}
+
+/// The real Traefik.
+///
+/// # Errors
+///
+/// If it is missing: `cargo xtask setup` provides it.
+pub fn traefik() -> Result<PathBuf> {
+    let path = tools().join("traefik");
+    if !path.exists() {
+        bail!("{} is missing: run `cargo xtask setup`", path.display());
+    }
+    Ok(path)
 }
 
 /// The folder into which `cargo xtask setup` puts tools.

@@ -1,5 +1,6 @@
 //! Real services on the machines: HTTP servers, Traefik, an upstream DNS server.
 
+use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
@@ -8,7 +9,6 @@ use anyhow::Result;
 use crate::daemon::Daemon;
 use crate::lab::Lab;
 use crate::machine::Machine;
-use crate::programs::Programs;
 use crate::wait_for;
 
 /// Answers every GET with the machine's name.
@@ -30,21 +30,12 @@ class Server(http.server.ThreadingHTTPServer):
 Server(("0.0.0.0", int(sys.argv[1])), Handler).serve_forever()
 "#;
 
-/// A real HTTP server that answers with its machine's name.
-#[derive(Debug)]
-pub struct HttpInstance {
-    /// The running server.
-    pub daemon: Daemon,
-    /// Where it listens.
-    pub port: u16,
-}
-
 /// Starts an HTTP server on a machine and waits until it listens.
 ///
 /// # Errors
 ///
 /// If it cannot be started.
-pub fn start_http_instance(machine: &Machine, port: u16) -> Result<HttpInstance> {
+pub fn start_http_instance(machine: &Machine, port: u16) -> Result<Daemon> {
     let port_text = port.to_string();
     let log = format!("http-{port}");
     let daemon = machine.spawn(&log, "python3", &["-c", HTTP_SERVER, &port_text, machine.name()], "")?;
@@ -52,7 +43,7 @@ pub fn start_http_instance(machine: &Machine, port: u16) -> Result<HttpInstance>
     wait_for("HTTP server", Duration::from_secs(20), || {
         machine.run("curl", &["-sS", "-m", "2", &url])?.success("curl").map(drop)
     })?;
-    Ok(HttpInstance { daemon, port })
+    Ok(daemon)
 }
 
 /// Starts the real Traefik on a machine: entry point `web` on port 80, the folder that the agent writes to, its API on
@@ -61,7 +52,7 @@ pub fn start_http_instance(machine: &Machine, port: u16) -> Result<HttpInstance>
 /// # Errors
 ///
 /// If it cannot be started.
-pub fn start_traefik(machine: &Machine, programs: &Programs) -> Result<Daemon> {
+pub fn start_traefik(machine: &Machine, program: &Path) -> Result<Daemon> {
     machine.write(
         "/etc/traefik/traefik.yml",
         "global: { checkNewVersion: false, sendAnonymousUsage: false }\n\
@@ -71,7 +62,7 @@ pub fn start_traefik(machine: &Machine, programs: &Programs) -> Result<Daemon> {
          providers: { providersThrottleDuration: 100ms, file: { directory: /etc/traefik/dynamic, watch: true } }\n",
     )?;
     machine.sh("mkdir -p /etc/traefik/dynamic")?.success("mkdir")?;
-    let daemon = machine.spawn("traefik", &programs.traefik, &["--configFile=/etc/traefik/traefik.yml"], "")?;
+    let daemon = machine.spawn("traefik", program, &["--configFile=/etc/traefik/traefik.yml"], "")?;
     wait_for("Traefik", Duration::from_secs(30), || {
         machine.run("curl", &["-sS", "-m", "2", "http://127.0.0.1:8099/api/version"])?.success("curl").map(drop)
     })?;

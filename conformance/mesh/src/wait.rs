@@ -14,7 +14,9 @@ pub fn wait_for<T>(what: &str, deadline: Duration, mut probe: impl FnMut() -> Re
     loop {
         match probe() {
             Ok(value) => return Ok(value),
-            Err(error) if started.elapsed() > deadline => bail!("{what}: not within {} s: {error:#}", deadline.as_secs()),
+            Err(error) if started.elapsed() > deadline => {
+                bail!("{what}: not within {} s: {error:#}", deadline.as_secs())
+            }
             Err(_) => pause(),
         }
     }

@@ -43,7 +43,9 @@ fn tokens_that_are_wrong_damaged_expired_used_up_or_revoked() -> Result<()> {
         ensure!(!output.status.success(), "an expired token was accepted");
         Ok(())
     })
-    .or_else(|error| if server.machine.sh("test -e /var/lib/servos/identity.json")?.status.success() { Ok(()) } else { Err(error) })?;
+    .or_else(|error| {
+        if server.machine.sh("test -e /var/lib/servos/identity.json")?.status.success() { Ok(()) } else { Err(error) }
+    })?;
     server.machine.sh("rm -rf /var/lib/servos")?;
 
     let first = mesh.bare("s2")?;

@@ -25,12 +25,17 @@ fn machines_have_their_own_files_and_reach_each_other() -> Result<()> {
         ensure!(found.contains("192.0.2.80"), "{found}");
 
         one.sh("ufw allow 22/tcp && ufw --force enable && ufw status | grep -q 22/tcp")?.success("ufw")?;
-        ensure!(!one.run("curl", &["-fsS", "-m", "2", "http://127.0.0.1:1/"])?.status.success(), "nothing listens there");
+        ensure!(
+            !one.run("curl", &["-fsS", "-m", "2", "http://127.0.0.1:1/"])?.status.success(),
+            "nothing listens there"
+        );
 
         two.cut()?;
         ensure!(!one.run("curl", &["-fsS", "-m", "2", &url])?.status.success(), "a cut cable carries");
         two.join()?;
-        wait_for("the way back", Duration::from_secs(20), || one.run("curl", &["-fsS", "-m", "2", &url])?.success("curl"))?;
+        wait_for("the way back", Duration::from_secs(20), || {
+            one.run("curl", &["-fsS", "-m", "2", &url])?.success("curl")
+        })?;
     }
     ensure!(std::fs::read_to_string("/etc/resolv.conf")? == before, "the host's resolver is changed");
     let namespaces = std::process::Command::new("ip").args(["netns", "list"]).output()?;

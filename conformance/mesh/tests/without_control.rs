@@ -78,8 +78,7 @@ fn html_huge_never_and_busy() -> Result<()> {
         ("huge", "sends more than"),
         ("never", "does not answer"),
     ] {
-        let mut odd: Daemon =
-            mesh.control.spawn(how, "python3", &["-c", ODD_SERVER, how, &certificate, &key], "")?;
+        let mut odd: Daemon = mesh.control.spawn(how, "python3", &["-c", ODD_SERVER, how, &certificate, &key], "")?;
         wait_for_problem(&servers[0], words).with_context(|| format!("{how}: {}", odd.log()))?;
         reach_each_other(&servers).with_context(|| how.to_owned())?;
         odd.kill()?;
@@ -110,7 +109,10 @@ fn a_deleted_server_keeps_what_it_has_and_is_gone_for_others() -> Result<()> {
 fn a_full_disk_keeps_neither_the_mesh_nor_its_changes_from_working() -> Result<()> {
     let mesh = MeshLab::start(false)?;
     let mut small = mesh.bare("s1")?;
-    small.machine.sh("mkdir -p /var/lib/servos && mount -t tmpfs -o size=16m tmpfs /var/lib/servos")?.success("mount")?;
+    small
+        .machine
+        .sh("mkdir -p /var/lib/servos && mount -t tmpfs -o size=16m tmpfs /var/lib/servos")?
+        .success("mount")?;
     mesh.commission(&mut small)?;
     small.machine.sh("dd if=/dev/zero of=/var/lib/servos/filler bs=4k 2>/dev/null; true")?;
     let servers = [small, mesh.server("s2")?];

@@ -1,1 +1,25 @@
 //! The agent: polls the mesh state, plans, applies; command line, status socket, metrics.
+//!
+//! `poll` brings a state, `snapshots` joins it with what this server sees, the four `executors` plan and apply, and
+//! `report` tells. Nothing here decides about names, weights or rules: the plugins do.
+
+#![deny(unsafe_code)]
+
+pub mod cli;
+pub mod control_client;
+mod durable_file;
+pub mod executors;
+mod guests;
+pub mod identity;
+pub mod limits;
+mod metrics;
+pub mod paths;
+mod pinned_tls;
+pub mod poll;
+mod report;
+pub mod run;
+mod service_unit;
+pub mod settings;
+pub mod snapshots;
+pub mod state_file;
+mod status_socket;

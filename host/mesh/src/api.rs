@@ -60,7 +60,10 @@ pub struct EnrolResponse {
 
 impl std::fmt::Debug for EnrolResponse {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("EnrolResponse").field("name", &self.name).field("address", &self.address).finish_non_exhaustive()
+        f.debug_struct("EnrolResponse")
+            .field("name", &self.name)
+            .field("address", &self.address)
+            .finish_non_exhaustive()
     }
 }
 

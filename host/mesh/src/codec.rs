@@ -101,7 +101,9 @@ pub enum WireError {
     #[error("mesh state is cut off before its format number")]
     Truncated,
     /// A format that this program does not read.
-    #[error("mesh state has format {0}, this program reads format {FORMAT}: not a mesh state, or upgrade the older side")]
+    #[error(
+        "mesh state has format {0}, this program reads format {FORMAT}: not a mesh state, or upgrade the older side"
+    )]
     Format(u32),
     /// Bytes that do not follow the layout.
     #[error("mesh state does not decode")]

@@ -5,8 +5,8 @@
 
 #![forbid(unsafe_code)]
 
-pub mod api;
 mod address;
+pub mod api;
 mod codec;
 mod key;
 mod label;
@@ -23,7 +23,9 @@ pub use address::{AddressError, MeshAddress};
 pub use codec::{FORMAT, WireError};
 pub use key::{KeyError, PublicKey};
 pub use label::{DnsLabel, HostName, LabelError};
-pub use observations::{Health, InstanceKey, InstanceObservation, Link, LinkObservation, Observations, Proxy, Snapshot};
+pub use observations::{
+    Health, InstanceKey, InstanceObservation, Link, LinkObservation, Observations, Proxy, Snapshot,
+};
 pub use peer::PeerRecord;
 pub use revision::{Revision, RevisionError};
 pub use service::{HealthCheck, Instance, Protocol, Service};

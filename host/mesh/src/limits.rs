@@ -1,5 +1,7 @@
 //! Every limit of the wire, each with its reason.
 
+use std::time::Duration;
+
 /// Addresses of 100.64.0.0/10 (RFC 6598).
 pub const MESH_ADDRESSES: u32 = 1 << 22;
 
@@ -21,7 +23,7 @@ pub const MAX_HOSTS: usize = 64;
 /// Labels of a service.
 pub const MAX_LABELS: usize = 64;
 
-/// Bytes of a label's key, and of its value.
+/// Bytes of a label's key, of its value, and of an organisation's name.
 pub const MAX_LABEL_TEXT: usize = 256;
 
 /// Bytes of a health check's path.
@@ -39,7 +41,19 @@ pub const DEFAULT_WEIGHT: u16 = 100;
 /// Highest weight of an instance; Traefik adds weights up, so they stay small.
 pub const MAX_WEIGHT: u16 = 1_000;
 
-/// Bytes of an enrolment token's text: a URL of 512 bytes and its fixed parts, in base64.
+/// Shortest time between two probes of an instance: below, probing is a load test.
+pub const MIN_HEALTH_INTERVAL: Duration = Duration::from_millis(100);
+
+/// Longest time between two probes of an instance: above, failover is none.
+pub const MAX_HEALTH_INTERVAL: Duration = Duration::from_secs(3_600);
+
+/// Longest time that a probe may take; a client would have gone by then.
+pub const MAX_HEALTH_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// Bytes of the control plane's URL: `https://`, a host name of 253 bytes, a port, and room.
+pub const MAX_URL: usize = 512;
+
+/// Bytes of an enrolment token's text: a URL of [`MAX_URL`] and its fixed parts (69 bytes), in base64.
 pub const MAX_TOKEN_TEXT: usize = 1_024;
 
 /// Bytes of any JSON body of the API.

@@ -1,6 +1,6 @@
 //! One server as it stands on the wire: 64 bytes, read in place.
 
-use std::net::{IpAddr, Ipv6Addr, SocketAddr};
+use std::net::{IpAddr, SocketAddr};
 
 use zerocopy::little_endian::{U16, U32};
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
@@ -39,12 +39,9 @@ impl PeerRecord {
 
     /// Where the server is reached, if it is known. An IPv4-mapped address comes back as IPv4.
     pub fn endpoint(&self) -> Option<SocketAddr> {
-        let ip = Ipv6Addr::from(self.endpoint_ip);
+        let ip = IpAddr::from(self.endpoint_ip).to_canonical();
         let port = self.endpoint_port.get();
-        if ip.is_unspecified() || port == 0 {
-            return None;
-        }
-        Some(SocketAddr::new(ip.to_ipv4_mapped().map_or(IpAddr::V6(ip), IpAddr::V4), port))
+        (!ip.is_unspecified() && port != 0).then(|| SocketAddr::new(ip, port))
     }
 
     /// Revision at which this record last changed, low 32 bits.

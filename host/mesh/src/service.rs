@@ -6,7 +6,11 @@ use serde::{Deserialize, Serialize};
 use zerocopy::little_endian::{U16, U32};
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
 
-use crate::{DnsLabel, HostName};
+use crate::limits::{
+    MAX_HEALTH_INTERVAL, MAX_HEALTH_TIMEOUT, MAX_HOSTS, MAX_INSTANCES, MAX_LABEL_TEXT, MAX_LABELS, MAX_PATH,
+    MAX_WEIGHT, MIN_HEALTH_INTERVAL,
+};
+use crate::{DnsLabel, HostName, WireError};
 
 /// What a service speaks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -61,6 +65,74 @@ pub struct Service {
     pub health_check: Option<HealthCheck>,
     /// Sorted by server and port, unique.
     pub instances: Vec<Instance>,
+}
+
+impl Service {
+    /// Whether readers will take this service, its instances apart: what the control plane asks before it stores one,
+    /// because a mesh with a single service that does not parse is refused whole.
+    ///
+    /// # Errors
+    ///
+    /// [`WireError::Invalid`]: port 0; too many hosts or labels; a label without key, too long or with control
+    /// characters; a health check out of its limits.
+    pub fn check(&self) -> Result<(), WireError> {
+        self.check_text().map_err(|problem| WireError::invalid("service", problem))
+    }
+
+    pub(crate) fn check_text(&self) -> Result<(), String> {
+        let name = &self.name;
+        if self.port == 0 {
+            return Err(format!("{name}: port 0"));
+        }
+        if self.hosts.len() > MAX_HOSTS {
+            return Err(format!("{name}: more than {MAX_HOSTS} hosts"));
+        }
+        if self.labels.len() > MAX_LABELS {
+            return Err(format!("{name}: more than {MAX_LABELS} labels"));
+        }
+        let fine = |text: &str| text.len() <= MAX_LABEL_TEXT && !text.chars().any(char::is_control);
+        if !self.labels.iter().all(|(key, value)| !key.is_empty() && fine(key) && fine(value)) {
+            return Err(format!(
+                "{name}: a label without key, longer than {MAX_LABEL_TEXT} bytes, or with control characters"
+            ));
+        }
+        let Some(check) = &self.health_check else {
+            return Ok(());
+        };
+        if check.interval < MIN_HEALTH_INTERVAL || check.interval > MAX_HEALTH_INTERVAL {
+            return Err(format!("{name}: health check with an interval outside 100 ms to 1 h"));
+        }
+        // The wire counts whole milliseconds.
+        if check.timeout.as_millis() == 0 || check.timeout > MAX_HEALTH_TIMEOUT {
+            return Err(format!("{name}: health check with a timeout outside 1 ms to 60 s"));
+        }
+        let fine =
+            |path: &str| path.starts_with('/') && path.len() <= MAX_PATH && path.bytes().all(|b| b.is_ascii_graphic());
+        if check.path.as_deref().is_some_and(|path| !fine(path)) {
+            return Err(format!(
+                "{name}: health check path must start with '/', without blanks, up to {MAX_PATH} bytes"
+            ));
+        }
+        Ok(())
+    }
+
+    /// `peers`: how many servers there are.
+    pub(crate) fn check_instances(&self, peers: usize) -> Result<(), String> {
+        let name = &self.name;
+        if self.instances.len() > MAX_INSTANCES {
+            return Err(format!("{name}: more than {MAX_INSTANCES} instances"));
+        }
+        if self.instances.iter().any(|i| i.server() >= peers || i.port() == 0 || i.weight() > MAX_WEIGHT) {
+            return Err(format!(
+                "{name}: an instance on an unknown server, on port 0, or of a weight over {MAX_WEIGHT}"
+            ));
+        }
+        let place = |instance: &Instance| (instance.server(), instance.port());
+        if !self.instances.is_sorted_by(|a, b| place(a) < place(b)) {
+            return Err(format!("{name}: instances not sorted by server and port, or not unique"));
+        }
+        Ok(())
+    }
 }
 
 /// One place where a service runs. 8 bytes, alignment 1, integers little endian; the layout is the wire's.

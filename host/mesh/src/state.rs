@@ -8,11 +8,11 @@ use bytes::Bytes;
 use zerocopy::{FromBytes, IntoBytes};
 
 use crate::codec::{self, FORMAT, WireError, WireHealthCheck, WireService, WireState};
-use crate::limits::{
-    MAX_HOSTS, MAX_INSTANCES, MAX_LABEL_TEXT, MAX_LABELS, MAX_PATH, MAX_SERVICES, MAX_WEIGHT,
-};
+use crate::limits::{MAX_INSTANCES, MAX_LABEL_TEXT, MAX_SERVICES};
 use crate::peer::endpoint_bytes;
-use crate::{DnsLabel, HealthCheck, HostName, Instance, MeshAddress, PeerRecord, Protocol, PublicKey, Revision, Service};
+use crate::{
+    DnsLabel, HealthCheck, HostName, Instance, MeshAddress, PeerRecord, Protocol, PublicKey, Revision, Service,
+};
 
 /// One revision of a mesh. Cheap to share, never changed.
 #[derive(Debug)]
@@ -41,6 +41,9 @@ impl MeshState {
         let wire = codec::decode_state(&body)?;
         if wire.organisation.is_empty() || wire.organisation.len() > MAX_LABEL_TEXT {
             return Err(WireError::invalid("organisation", "is empty or longer than 256 bytes"));
+        }
+        if wire.organisation.chars().any(char::is_control) {
+            return Err(WireError::invalid("organisation", "has control characters"));
         }
         let domain = wire.domain.parse().map_err(|error| WireError::invalid("domain", error))?;
         let peers = check_peers(wire.peers, wire.names)?;
@@ -131,6 +134,9 @@ fn check_peers<'a>(peers: &'a [u8], names: &[u8]) -> Result<&'a [PeerRecord], Wi
     for (at, record) in records.iter().enumerate() {
         let address = MeshAddress::from_index(record.address.get())
             .map_err(|error| WireError::invalid(format!("peer {at}"), error))?;
+        if address == MeshAddress::FIRST || address == MeshAddress::LAST {
+            return Err(WireError::invalid(format!("peer {at}"), format!("has the reserved address {address}")));
+        }
         if before.is_some_and(|before| before >= address) {
             return Err(WireError::invalid(format!("peer {at}"), "is not sorted by address, or not unique"));
         }
@@ -184,7 +190,11 @@ fn parse_service(wire: &WireService<'_>, instances: &[u8], peers: usize) -> Resu
         protocol,
         port: wire.port,
         mesh_failover: wire.flags & 1 != 0,
-        hosts: wire.hosts.iter().map(|host| host.parse::<HostName>().map_err(|e| e.to_string())).collect::<Result<_, _>>()?,
+        hosts: wire
+            .hosts
+            .iter()
+            .map(|host| host.parse::<HostName>().map_err(|e| e.to_string()))
+            .collect::<Result<_, _>>()?,
         labels: wire.labels.iter().map(|&(key, value)| (key.to_owned(), value.to_owned())).collect(),
         health_check: wire.health_check.as_ref().map(|check| HealthCheck {
             path: check.path.map(str::to_owned),
@@ -193,43 +203,9 @@ fn parse_service(wire: &WireService<'_>, instances: &[u8], peers: usize) -> Resu
         }),
         instances,
     };
-    check_service(&service, peers)?;
+    service.check_text()?;
+    service.check_instances(peers)?;
     Ok(service)
-}
-
-/// What both the reader and the writer hold a service to.
-fn check_service(service: &Service, peers: usize) -> Result<(), String> {
-    let name = &service.name;
-    if service.port == 0 {
-        return Err(format!("{name}: port 0"));
-    }
-    if service.hosts.len() > MAX_HOSTS {
-        return Err(format!("{name}: more than {MAX_HOSTS} hosts"));
-    }
-    let long = |text: &str| text.len() > MAX_LABEL_TEXT;
-    if service.labels.len() > MAX_LABELS || service.labels.iter().any(|(key, value)| long(key) || long(value)) {
-        return Err(format!("{name}: more than {MAX_LABELS} labels, or one longer than {MAX_LABEL_TEXT} bytes"));
-    }
-    if let Some(check) = &service.health_check {
-        if check.interval < Duration::from_millis(100) || check.timeout.is_zero() || check.timeout > Duration::from_secs(60) {
-            return Err(format!("{name}: health check with an interval below 100 ms or a timeout outside 1 ms to 60 s"));
-        }
-        let fine = |path: &str| path.starts_with('/') && path.len() <= MAX_PATH && path.bytes().all(|b| b.is_ascii_graphic());
-        if check.path.as_deref().is_some_and(|path| !fine(path)) {
-            return Err(format!("{name}: health check path must start with '/', without blanks, up to {MAX_PATH} bytes"));
-        }
-    }
-    if service.instances.len() > MAX_INSTANCES {
-        return Err(format!("{name}: more than {MAX_INSTANCES} instances"));
-    }
-    let place = |instance: &Instance| (instance.server(), instance.port());
-    if service.instances.iter().any(|i| i.server() >= peers || i.port() == 0 || i.weight() > MAX_WEIGHT) {
-        return Err(format!("{name}: an instance on an unknown server, on port 0, or of a weight over {MAX_WEIGHT}"));
-    }
-    if !service.instances.is_sorted_by(|a, b| place(a) < place(b)) {
-        return Err(format!("{name}: instances not sorted by server and port, or not unique"));
-    }
-    Ok(())
 }
 
 /// A server, for [`MeshStateBuilder`].
@@ -255,8 +231,11 @@ pub struct MeshStateBuilder {
     domain: HostName,
     revision: Revision,
     peers: Vec<PeerEntry>,
-    services: Vec<(Service, Vec<(MeshAddress, u16, u16)>)>,
+    services: Vec<(Service, Vec<Place>)>,
 }
+
+/// Where an instance runs: address of the server, port, weight.
+type Place = (MeshAddress, u16, u16);
 
 impl MeshStateBuilder {
     /// Starts a revision of a mesh.
@@ -305,6 +284,8 @@ impl MeshStateBuilder {
         self.services.sort_by(|(a, _), (b, _)| a.name.cmp(&b.name));
         let mut services = Vec::new();
         for (service, places) in &self.services {
+            // Before durations are cut to whole milliseconds.
+            service.check()?;
             services.extend(encode_service(service, places, &self.peers)?);
         }
         let wire = WireState {
@@ -315,18 +296,15 @@ impl MeshStateBuilder {
             revision: self.revision.0,
             peers: &peers,
             names: &names,
-            service_count: u32::try_from(self.services.len()).map_err(|_| WireError::invalid("services", "too many"))?,
+            service_count: u32::try_from(self.services.len())
+                .map_err(|_| WireError::invalid("services", "too many"))?,
             services: &services,
         };
         MeshState::parse(codec::encode_state(&wire)?.into())
     }
 }
 
-fn encode_service(
-    service: &Service,
-    places: &[(MeshAddress, u16, u16)],
-    peers: &[PeerEntry],
-) -> Result<Vec<u8>, WireError> {
+fn encode_service(service: &Service, places: &[Place], peers: &[PeerEntry]) -> Result<Vec<u8>, WireError> {
     let mut instances: Vec<Instance> = places
         .iter()
         .filter_map(|&(address, port, weight)| {

@@ -120,7 +120,8 @@ impl PeerTable {
         let local_services = match own_index {
             None => Vec::new(),
             Some(own) => {
-                let runs_here = |service: &Service| service.instances.binary_search_by_key(&own, |i| i.server()).is_ok();
+                let runs_here =
+                    |service: &Service| service.instances.binary_search_by_key(&own, |i| i.server()).is_ok();
                 (0..state.services().len()).filter(|&at| runs_here(&state.services()[at])).collect()
             }
         };
@@ -180,10 +181,11 @@ impl PeerTable {
         Some(&records[*self.by_name.find(self.hasher.hash_one(name), is_it)? as usize])
     }
 
-    /// The service with that further host name.
+    /// The service with that further host name; of several, the first by its own name.
     pub fn service_by_host(&self, host: &str) -> Option<&Service> {
-        let at = self.hosts.binary_search_by(|(name, _)| name.as_str().cmp(host)).ok()?;
-        Some(&self.state.services()[self.hosts[at].1])
+        let at = self.hosts.partition_point(|(name, _)| name.as_str() < host);
+        let (name, service) = self.hosts.get(at)?;
+        (name == host).then(|| &self.state.services()[*service])
     }
 
     /// The services that have an instance on this server.

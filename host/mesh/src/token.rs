@@ -12,7 +12,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use sha2::{Digest, Sha256};
 use zeroize::{Zeroize, ZeroizeOnDrop, Zeroizing};
 
-use crate::limits::MAX_TOKEN_TEXT;
+use crate::limits::{MAX_TOKEN_TEXT, MAX_URL};
 
 const PREFIX: &str = "svt1_";
 const HAS_FINGERPRINT: u8 = 1;
@@ -28,10 +28,38 @@ pub struct EnrolmentToken {
 }
 
 impl EnrolmentToken {
-    /// A token for the control plane at `url` (`https://host:port`). `fingerprint` is the SHA-256 of its certificate
-    /// (DER); none where a public authority vouches for it.
+    /// A token for the control plane at `url` (`https://host:port`, see [`check_url`](Self::check_url)). `fingerprint`
+    /// is the SHA-256 of its certificate (DER); none where a public authority vouches for it.
     pub fn new(url: impl Into<String>, fingerprint: Option<[u8; 32]>, secret: [u8; 32]) -> Self {
         Self { url: url.into(), fingerprint, secret }
+    }
+
+    /// Whether `url` can stand in a token: `https://`, a host, perhaps a port, perhaps a path; at most 512 bytes of
+    /// printable ASCII, without user name, query or fragment.
+    ///
+    /// # Errors
+    ///
+    /// [`TokenError::Url`] if not.
+    pub fn check_url(url: &str) -> Result<(), TokenError> {
+        let plain =
+            |byte: u8| byte.is_ascii_graphic() && !matches!(byte, b'@' | b'?' | b'#' | b'\\' | b'"' | b'<' | b'>');
+        let rest = url.strip_prefix("https://").ok_or(TokenError::Url)?;
+        if url.len() > MAX_URL || !rest.bytes().all(plain) {
+            return Err(TokenError::Url);
+        }
+        let authority = rest.split('/').next().unwrap_or_default();
+        // Behind the bracket of an IPv6 address a colon starts the port; inside it does not.
+        let (host, port) = match authority.rsplit_once(':') {
+            Some((host, port)) if !port.ends_with(']') => (host, Some(port)),
+            _ => (authority, None),
+        };
+        let good_port = |port: &str| {
+            port.bytes().all(|byte| byte.is_ascii_digit()) && port.parse::<u16>().is_ok_and(|number| number != 0)
+        };
+        if host.is_empty() || !port.is_none_or(good_port) {
+            return Err(TokenError::Url);
+        }
+        Ok(())
     }
 
     /// Where the control plane answers.
@@ -92,6 +120,9 @@ impl FromStr for EnrolmentToken {
             return Err(TokenError::Damaged);
         }
         let (flags, mut rest) = bytes.split_first().ok_or(TokenError::Damaged)?;
+        if flags & !HAS_FINGERPRINT != 0 {
+            return Err(TokenError::Newer);
+        }
         let mut fingerprint = None;
         if flags & HAS_FINGERPRINT != 0 {
             let (found, behind) = rest.split_first_chunk::<32>().ok_or(TokenError::Damaged)?;
@@ -100,9 +131,7 @@ impl FromStr for EnrolmentToken {
         }
         let (secret, url) = rest.split_first_chunk::<32>().ok_or(TokenError::Damaged)?;
         let url = std::str::from_utf8(url).map_err(|_| TokenError::Damaged)?;
-        if !url.starts_with("https://") {
-            return Err(TokenError::Url);
-        }
+        Self::check_url(url)?;
         Ok(Self { url: url.to_owned(), fingerprint, secret: *secret })
     }
 }
@@ -122,7 +151,10 @@ pub enum TokenError {
     /// It looks like one and was cut or mistyped.
     #[error("the enrolment token is damaged (its check sum does not match): copy it again, whole")]
     Damaged,
-    /// Its URL is not HTTPS.
-    #[error("the enrolment token names a control plane without https")]
+    /// It says more than this program reads.
+    #[error("the enrolment token was made by a newer control plane: upgrade this server's program first")]
+    Newer,
+    /// Its URL is none that a server could enrol at.
+    #[error("the control plane's URL must read https://HOST[:PORT], up to {MAX_URL} bytes, without user name or query")]
     Url,
 }

@@ -1,1 +1,20 @@
 //! The WireGuard interface: a sans-I/O device core, and the userspace backend around it.
+//!
+//! [`Tunnel`] is what the agent holds. [`Device`] decides; it is handed packets, datagrams, time-outs and tables, and
+//! never touches a socket or a clock. `backend` moves bytes between it and the kernel, `uapi` answers `wg show`.
+
+mod backend;
+mod counters;
+pub mod device;
+mod initiation;
+mod key;
+pub mod limits;
+pub mod mtu;
+mod noise;
+mod tunnel;
+mod uapi;
+
+pub use counters::{DropCounters, TunnelCounters};
+pub use device::{Applied, Device, SessionStatus, TunnelEvent};
+pub use key::{PrivateKey, PrivateKeyError};
+pub use tunnel::{Tunnel, TunnelConfig, TunnelError};

@@ -1,2 +1,58 @@
-//! cargo xtask
-fn main() {}
+//! `cargo xtask`: everything that is done to this project, one file a subcommand.
+
+mod bench;
+mod build;
+mod command;
+mod demo;
+mod guests;
+mod places;
+mod setup;
+mod test;
+mod toolchains;
+
+use std::process::ExitCode;
+
+use anyhow::Result;
+use clap::{Parser, Subcommand};
+
+/// Sets up, builds, tests, shows and measures servos-mesh.
+#[derive(Parser)]
+#[command(name = "cargo xtask", bin_name = "cargo xtask", arg_required_else_help = true)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Install what building and testing need beyond Cargo; skips what is there
+    Setup,
+    /// Build the guests (plugins, eBPF), then the workspace
+    Build(build::Arguments),
+    /// Set up, build, and run every check and test
+    Test,
+    /// Set up, build, and run the main job: a control plane and four servers in namespaces of their own
+    Demo(demo::Arguments),
+    /// Set up, build for release, and print figures as ratios
+    Bench(bench::Arguments),
+}
+
+fn main() -> ExitCode {
+    match dispatch(Cli::parse().command) {
+        Ok(code) => code,
+        Err(error) => {
+            eprintln!("cargo xtask: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn dispatch(command: Command) -> Result<ExitCode> {
+    match command {
+        Command::Setup => setup::main(),
+        Command::Build(arguments) => build::main(&arguments),
+        Command::Test => test::main(),
+        Command::Demo(arguments) => demo::main(&arguments),
+        Command::Bench(arguments) => bench::main(&arguments),
+    }
+}

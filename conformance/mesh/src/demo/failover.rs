@@ -67,7 +67,12 @@ pub fn spread(stage: &mut Stage) -> Result<String> {
         let got = seen.share(&name);
         ensure!(got.abs_diff(expected) <= 6, "{name} answered {got} of 200, its weight says {expected}: {seen:?}");
     }
-    Ok(format!("weights 100:100:200, of 200 requests s1 {} s2 {} s3 {}", seen.share("s1"), seen.share("s2"), seen.share("s3")))
+    Ok(format!(
+        "weights 100:100:200, of 200 requests s1 {} s2 {} s3 {}",
+        seen.share("s1"),
+        seen.share("s2"),
+        seen.share("s3")
+    ))
 }
 
 /// The second server's cable is pulled, and put back.

@@ -22,7 +22,12 @@ pub fn fifty(stage: &mut Stage) -> Result<String> {
     let peers = |expected: usize| -> Result<()> {
         for server in &stage.servers {
             let status = server.status()?;
-            ensure!(status["mesh"]["peers"] == expected, "{}: {} peers", server.machine.name(), status["mesh"]["peers"]);
+            ensure!(
+                status["mesh"]["peers"] == expected,
+                "{}: {} peers",
+                server.machine.name(),
+                status["mesh"]["peers"]
+            );
         }
         Ok(())
     };
@@ -40,7 +45,11 @@ pub fn fifty(stage: &mut Stage) -> Result<String> {
         crowd.machine.write(&config, &format!("[paths]\nstate = \"/var/lib/servos/crowd-{number}\"\n"))?;
         let name = format!("crowd-{number}");
         let agent = &stage.mesh.programs.agent;
-        let joined = crowd.machine.run_with_input(agent, &["--config", &config, "commission", "--name", &name, "--no-start"], &token)?;
+        let joined = crowd.machine.run_with_input(
+            agent,
+            &["--config", &config, "commission", "--name", &name, "--no-start"],
+            &token,
+        )?;
         joined.success(&format!("commission {name}"))?;
     }
     wait_for("fifty more peers on every server", Duration::from_secs(30), || peers(3 + CROWD))?;

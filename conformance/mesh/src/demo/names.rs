@@ -9,12 +9,20 @@ pub fn bare_names(stage: &mut Stage) -> Result<String> {
     let postgres = stage.servers[3].mesh_address()?;
     for server in &stage.servers {
         let name = server.machine.name();
-        let text = server.machine.run("curl", &["-fsS", "-m", "5", "http://api/"])?.success(&format!("{name}: curl http://api"))?;
+        let text = server
+            .machine
+            .run("curl", &["-fsS", "-m", "5", "http://api/"])?
+            .success(&format!("{name}: curl http://api"))?;
         ensure!(text.starts_with('s'), "{name}: http://api answered {text:?}");
-        let text = server.machine.run("getent", &["hosts", "postgres"])?.success(&format!("{name}: getent hosts postgres"))?;
+        let text =
+            server.machine.run("getent", &["hosts", "postgres"])?.success(&format!("{name}: getent hosts postgres"))?;
         ensure!(text.starts_with(&postgres), "{name}: postgres is {text:?}, not {postgres}");
         let outside = server.machine.run("getent", &["hosts", "outside.corp.test"])?;
-        ensure!(outside.stdout.contains("192.0.2.80"), "{name}: names of the upstream server are lost: {}", outside.all());
+        ensure!(
+            outside.stdout.contains("192.0.2.80"),
+            "{name}: names of the upstream server are lost: {}",
+            outside.all()
+        );
     }
     Ok(format!("curl http://api, getent hosts postgres = {postgres} on all; the upstream's names still answer"))
 }
@@ -32,7 +40,10 @@ pub fn dig(stage: &mut Stage) -> Result<String> {
     let a = dig(&["+short", "api.mesh.internal", "A"])?;
     ensure!(a.trim() == own, "api is this server's own Traefik, {own}; dig says {a:?}");
     let aaaa = dig(&["api.mesh.internal", "AAAA"])?;
-    ensure!(aaaa.contains("NOERROR") && aaaa.contains("ANSWER: 0") && aaaa.contains("SOA"), "AAAA is no NODATA: {aaaa}");
+    ensure!(
+        aaaa.contains("NOERROR") && aaaa.contains("ANSWER: 0") && aaaa.contains("SOA"),
+        "AAAA is no NODATA: {aaaa}"
+    );
     let srv = dig(&["+short", "_postgres._tcp.mesh.internal", "SRV"])?;
     ensure!(srv.contains("5432 s4.mesh.internal."), "SRV: {srv:?}");
     let ptr = dig(&["+short", "-x", &stage.servers[3].mesh_address()?])?;

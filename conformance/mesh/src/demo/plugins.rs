@@ -28,12 +28,19 @@ pub fn drop_in(stage: &mut Stage) -> Result<String> {
     let why = wait_for("a word on the broken plugin", Duration::from_secs(30), || {
         let status = server.status()?;
         let problems = status["problems"].as_array().context("no problems in the status")?;
-        let found = problems.iter().filter_map(|problem| problem.as_str()).find(|problem| problem.contains("20-broken"));
+        let found =
+            problems.iter().filter_map(|problem| problem.as_str()).find(|problem| problem.contains("20-broken"));
         found.map(str::to_owned).with_context(|| format!("{problems:?}"))
     })?;
     for name in ["canary", "api", "postgres"] {
-        server.machine.run("getent", &["hosts", name])?.success(&format!("getent hosts {name} beside a broken plugin"))?;
+        server
+            .machine
+            .run("getent", &["hosts", name])?
+            .success(&format!("getent hosts {name} beside a broken plugin"))?;
     }
     server.machine.sh("rm /etc/servos/plugins.d/20-broken.wasm")?.success("rm")?;
-    Ok(format!("canary = {expected} after {seconds:.1} s on one server alone; broken one refused: {}", why.chars().take(90).collect::<String>()))
+    Ok(format!(
+        "canary = {expected} after {seconds:.1} s on one server alone; broken one refused: {}",
+        why.chars().take(90).collect::<String>()
+    ))
 }

@@ -33,5 +33,6 @@ pub fn without_control(stage: &mut Stage) -> Result<String> {
         ensure!(server.status()?["control"]["error"].is_null(), "still an error");
         Ok(())
     })?;
-    Ok("ping both ways, postgres, http://api; names of the upstream answered while it was dead; status said why".to_owned())
+    Ok("ping both ways, postgres, http://api; names of the upstream answered while it was dead; status said why"
+        .to_owned())
 }

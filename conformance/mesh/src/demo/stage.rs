@@ -7,7 +7,7 @@ use anyhow::{Context, Result};
 use crate::daemon::Daemon;
 use crate::machine::Machine;
 use crate::mesh::{MeshLab, Server};
-use crate::services::{HttpInstance, start_http_instance, start_traefik};
+use crate::services::{start_http_instance, start_traefik};
 use crate::wait_for;
 
 /// Where the instances of `api` listen.
@@ -38,12 +38,10 @@ resources:
 
 /// Everything that the steps play with. Fields are dropped in this order.
 pub struct Stage {
-    /// Real HTTP servers behind `api`.
-    pub instances: Vec<HttpInstance>,
-    /// One Traefik a server.
-    pub traefiks: Vec<Daemon>,
-    /// Listeners on port 22 (stands for sshd) and 9999 (nobody asked for it).
-    listeners: Vec<Daemon>,
+    /// HTTP servers behind `api`, one Traefik a server, listeners on ports 22 (stands for sshd), 9999 (nobody asked
+    /// for it) and 5432.
+    #[expect(dead_code, reason = "held: they end when they are dropped")]
+    services: Vec<Daemon>,
     /// s1 to s4.
     pub servers: Vec<Server>,
     /// A machine of the underlay that is in no mesh.
@@ -58,20 +56,18 @@ impl Stage {
         let mesh = MeshLab::start(keep)?;
         let outsider = mesh.lab.machine("outside")?;
         let mut servers = Vec::new();
-        let mut listeners = Vec::new();
-        let mut traefiks = Vec::new();
+        let mut services = Vec::new();
         for name in ["s1", "s2", "s3", "s4"] {
             let mut server = mesh.bare(name)?;
-            listeners.extend(operator_before(&server.machine).with_context(|| format!("firewall of {name}"))?);
-            traefiks.push(start_traefik(&server.machine, &mesh.programs)?);
+            services.extend(operator_before(&server.machine).with_context(|| format!("firewall of {name}"))?);
+            services.push(start_traefik(&server.machine, &mesh.programs.traefik)?);
             mesh.commission(&mut server)?;
             servers.push(server);
         }
-        let mut instances = Vec::new();
         for server in &servers[..3] {
-            instances.push(start_http_instance(&server.machine, API_PORT)?);
+            services.push(start_http_instance(&server.machine, API_PORT)?);
         }
-        listeners.push(servers[3].machine.spawn("postgres", "python3", &["-m", "http.server", "5432"], "")?);
+        services.push(servers[3].machine.spawn("postgres", "python3", &["-m", "http.server", "5432"], "")?);
         mesh.apply(RESOURCES)?;
         wait_for("`api` on every server", Duration::from_secs(30), || {
             for server in &servers {
@@ -81,7 +77,7 @@ impl Stage {
             }
             Ok(())
         })?;
-        Ok(Self { instances, traefiks, listeners, servers, outsider, mesh })
+        Ok(Self { services, servers, outsider, mesh })
     }
 
     /// What commissioning came to.

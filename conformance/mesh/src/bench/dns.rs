@@ -1,0 +1,71 @@
+//! DNS answers a second: the mesh's own server, and dnsmasq with the same names, asked by `dnsperf` on one machine.
+
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+
+use super::Figure;
+use super::throughput::median;
+use crate::mesh::{MeshLab, Server};
+use crate::wait_for;
+
+/// Services whose names are asked.
+const NAMES: usize = 100;
+const ROUNDS: usize = 3;
+
+pub(super) fn measure(mesh: &MeshLab, server: &Server) -> Result<Vec<Figure>> {
+    let mut resources = String::from("resources:\n");
+    let mut hosts = String::new();
+    let mut questions = String::new();
+    for number in 0..NAMES {
+        resources.push_str(&format!(
+            "  - {{ name: svc-{number}, protocol: tcp, port: 80, instances: [ {{ server: s2, port: 80 }} ] }}\n"
+        ));
+        hosts.push_str(&format!("100.64.0.2 svc-{number}.mesh.internal\n"));
+        questions.push_str(&format!("svc-{number}.mesh.internal A\n"));
+    }
+    mesh.apply(&resources)?;
+    let machine = &server.machine;
+    machine.write("/etc/bench.hosts", &hosts)?;
+    machine.write("/etc/bench.questions", &questions)?;
+    let own = server.mesh_address()?;
+    wait_for("the names", Duration::from_secs(30), || {
+        machine.run("getent", &["hosts", &format!("svc-{}", NAMES - 1)])?.success("getent").map(drop)
+    })?;
+    let arguments = [
+        "--keep-in-foreground",
+        "--no-daemon",
+        "--no-resolv",
+        "--no-hosts",
+        "--addn-hosts=/etc/bench.hosts",
+        "--user=root",
+        "--pid-file=",
+        "--port=5353",
+        "--listen-address=127.0.0.1",
+        "--bind-interfaces",
+        "--cache-size=10000",
+    ];
+    let _dnsmasq = machine.spawn("dnsmasq", "dnsmasq", &arguments, "")?;
+    wait_for("dnsmasq", Duration::from_secs(20), || {
+        machine
+            .run("dig", &["@127.0.0.1", "-p", "5353", "+time=1", "+short", "svc-1.mesh.internal"])?
+            .success("dig")
+            .map(drop)
+    })?;
+    let (mut ours, mut theirs) = (Vec::new(), Vec::new());
+    for _ in 0..ROUNDS {
+        ours.push(rate(server, &own, "53")?);
+        theirs.push(rate(server, "127.0.0.1", "5353")?);
+    }
+    let (ours, theirs) = (median(ours), median(theirs));
+    Ok(vec![Figure::against("DNS answers (dnsperf, 100 names)", "answers/s", ours, "dnsmasq", theirs)])
+}
+
+fn rate(server: &Server, address: &str, port: &str) -> Result<f64> {
+    let arguments = ["-s", address, "-p", port, "-d", "/etc/bench.questions", "-l", "3", "-c", "4", "-T", "1"];
+    let text = server.machine.run("dnsperf", &arguments)?.success("dnsperf")?;
+    let lost = text.lines().find(|line| line.contains("Queries lost")).unwrap_or_default();
+    anyhow::ensure!(lost.contains(" 0 (") || lost.contains("(0."), "answers are missing: {text}");
+    let line = text.lines().find(|line| line.contains("Queries per second")).context("dnsperf gives no figure")?;
+    line.rsplit(' ').next().and_then(|figure| figure.trim().parse().ok()).with_context(|| line.to_owned())
+}

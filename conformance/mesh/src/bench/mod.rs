@@ -1,0 +1,69 @@
+//! Benchmarks: each figure beside a peer's in the same run, on the same machines; only the ratio means something.
+
+mod convergence;
+mod dns;
+mod throughput;
+
+use std::process::ExitCode;
+
+use anyhow::Result;
+use serde::Serialize;
+
+use crate::mesh::{MeshLab, Server};
+
+/// One figure.
+#[derive(Debug, Serialize)]
+struct Figure {
+    name: &'static str,
+    unit: &'static str,
+    ours: f64,
+    /// Whom it is measured against; none for a figure that has no peer.
+    peer: Option<&'static str>,
+    theirs: Option<f64>,
+    /// Ours over theirs.
+    ratio: Option<f64>,
+}
+
+impl Figure {
+    fn against(name: &'static str, unit: &'static str, ours: f64, peer: &'static str, theirs: f64) -> Self {
+        Self { name, unit, ours, peer: Some(peer), theirs: Some(theirs), ratio: Some(ours / theirs) }
+    }
+}
+
+/// Runs all benchmarks. 0: all could be measured.
+pub fn main(json: bool) -> ExitCode {
+    match measure() {
+        Ok(figures) => {
+            if json {
+                println!("{}", serde_json::json!({ "figures": figures }));
+            } else {
+                figures.iter().for_each(print);
+            }
+            ExitCode::SUCCESS
+        }
+        Err(error) => {
+            eprintln!("servos-bench: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn measure() -> Result<Vec<Figure>> {
+    let mesh = MeshLab::start(false)?;
+    let servers: Vec<Server> =
+        ["s1", "s2", "s3", "s4"].into_iter().map(|name| mesh.server(name)).collect::<Result<_>>()?;
+    let mut figures = convergence::measure(&mesh, &servers)?;
+    figures.extend(dns::measure(&mesh, &servers[0])?);
+    figures.extend(throughput::measure(&servers[0], &servers[1])?);
+    Ok(figures)
+}
+
+fn print(figure: &Figure) {
+    let ours = format!("{:.3} {}", figure.ours, figure.unit);
+    match (figure.peer, figure.theirs, figure.ratio) {
+        (Some(peer), Some(theirs), Some(ratio)) => {
+            println!("{:<58} {ours:>20}   {peer} {theirs:.3} {}   ratio {ratio:.2}", figure.name, figure.unit);
+        }
+        _ => println!("{:<58} {ours:>20}", figure.name),
+    }
+}

@@ -1,0 +1,299 @@
+//! The tunnel's executor: `wg0` is up, holds the mesh that the snapshot says, and has the MTU of the way out; the
+//! wakeup filter before it knows who is known and who has a session.
+
+use std::net::{IpAddr, ToSocketAddrs};
+use std::sync::Arc;
+
+use parking_lot::Mutex;
+use serde_json::json;
+use servos_mesh::{LinkObservation, MeshAddress, PeerTable, Snapshot};
+use servos_tunnel::{PrivateKey, Tunnel, TunnelConfig, TunnelEvent, mtu};
+use servos_wakeup::{Wakes, WakeupFilter};
+use tokio::sync::{mpsc, watch};
+use tracing::{info, warn};
+
+use crate::executors::driver::{Applied, Detail, Executor, PlanView};
+use crate::guests::MESH_WAKEUP;
+use crate::identity::Identity;
+use crate::poll::chain;
+use crate::report::SharedTunnel;
+use crate::settings::{Settings, TunnelSettings};
+use crate::snapshots::LinkChange;
+
+/// Kernel default of WireGuard, in force until the way out is known.
+const FIRST_MTU: u16 = 1_420;
+
+/// See the module.
+pub struct TunnelPart {
+    settings: TunnelSettings,
+    address: MeshAddress,
+    control_host: Option<IpAddr>,
+    key: PrivateKey,
+    shared: SharedTunnel,
+    links: mpsc::UnboundedSender<LinkChange>,
+    nudge: watch::Sender<u64>,
+    mtu: Option<watch::Receiver<u16>>,
+    /// What the running tunnel has.
+    in_force: Option<InForce>,
+    filter: SharedFilter,
+}
+
+struct InForce {
+    table: Arc<PeerTable>,
+    mtu: u16,
+}
+
+/// The wakeup filter; changed by the executor and by the tunnel's events.
+enum Filter {
+    /// The tunnel is not up yet.
+    Off,
+    /// Tried once; the reason stands in `status`.
+    Unavailable(String),
+    /// On the interface's egress.
+    Attached(WakeupFilter),
+}
+
+type SharedFilter = Arc<Mutex<Filter>>;
+
+impl TunnelPart {
+    /// Nothing is touched before the first round.
+    pub fn new(
+        settings: &Settings,
+        identity: &Identity,
+        key: PrivateKey,
+        shared: SharedTunnel,
+        links: mpsc::UnboundedSender<LinkChange>,
+    ) -> Self {
+        Self {
+            settings: settings.tunnel.clone(),
+            address: identity.address,
+            control_host: control_host(&identity.control_url),
+            key,
+            shared,
+            links,
+            nudge: watch::Sender::new(0),
+            mtu: None,
+            in_force: None,
+            filter: Arc::new(Mutex::new(Filter::Off)),
+        }
+    }
+
+    /// Turns whenever the way out has another MTU.
+    pub fn nudges(&self) -> watch::Receiver<u64> {
+        self.nudge.subscribe()
+    }
+
+    fn wanted_mtu(&self) -> u16 {
+        self.settings.mtu.or(self.mtu.as_ref().map(|mtu| *mtu.borrow())).unwrap_or(FIRST_MTU)
+    }
+
+    fn steps(&self, snapshot: &Snapshot) -> Vec<String> {
+        let revision = snapshot.table.state().revision();
+        let Some(in_force) = &self.in_force else {
+            return vec![format!(
+                "make {} with {}/{}, MTU {}, UDP port {}, {} known peers of revision {revision}",
+                self.settings.interface,
+                self.address,
+                MeshAddress::PREFIX_LENGTH,
+                self.wanted_mtu(),
+                self.settings.listen_port,
+                snapshot.table.len()
+            )];
+        };
+        let mut steps = Vec::new();
+        if !Arc::ptr_eq(&in_force.table, &snapshot.table) {
+            let before = in_force.table.state().revision();
+            steps.push(format!("go from revision {before} to {revision}: {} known peers", snapshot.table.len()));
+        }
+        if in_force.mtu != self.wanted_mtu() {
+            steps.push(format!("change the MTU from {} to {}", in_force.mtu, self.wanted_mtu()));
+        }
+        steps
+    }
+
+    /// Follows the MTU of the way to the control plane, which is the way to the peers where there is one uplink.
+    async fn follow_mtu(&mut self) {
+        if self.mtu.is_some() || self.settings.mtu.is_some() {
+            return;
+        }
+        let Some(destination) = self.control_host else { return };
+        match mtu::watch(destination).await {
+            Ok(found) => {
+                let (mut changes, nudge) = (found.clone(), self.nudge.clone());
+                tokio::spawn(async move {
+                    while changes.changed().await.is_ok() {
+                        nudge.send_modify(|count| *count += 1);
+                    }
+                });
+                self.mtu = Some(found);
+            }
+            Err(problem) => warn!(problem = chain(&problem), "the MTU of the way out cannot be followed"),
+        }
+    }
+
+    async fn start(&mut self, snapshot: &Snapshot) -> Result<String, String> {
+        let config = TunnelConfig {
+            interface: self.settings.interface.clone(),
+            private_key: self.key.clone(),
+            listen_port: self.settings.listen_port,
+            address: self.address,
+            mtu: self.wanted_mtu(),
+        };
+        let (table, mtu) = (snapshot.table.clone(), config.mtu);
+        let started = tokio::task::spawn_blocking({
+            let table = table.clone();
+            move || Tunnel::start(config, table)
+        });
+        let tunnel = started.await.map_err(|error| error.to_string())?.map_err(|error| chain(&error))?;
+        self.attach_filter(&table);
+        self.follow_events(&tunnel);
+        self.shared.store(Some(Arc::new(tunnel)));
+        self.in_force = Some(InForce { table, mtu });
+        Ok(format!("made {} with {}", self.settings.interface, self.address))
+    }
+
+    fn attach_filter(&mut self, table: &PeerTable) {
+        let unavailable = |reason: String| {
+            info!(reason, "working without the wakeup filter");
+            Filter::Unavailable(reason)
+        };
+        if !self.settings.wakeup_filter {
+            *self.filter.lock() = unavailable("switched off in the settings (tunnel.wakeup_filter)".to_owned());
+            return;
+        }
+        *self.filter.lock() = match WakeupFilter::attach(MESH_WAKEUP, &self.settings.interface, table) {
+            Ok(mut filter) => {
+                match filter.take_wakes() {
+                    Ok(Some(wakes)) => drop(tokio::spawn(drain(wakes))),
+                    Ok(None) => {}
+                    Err(problem) => warn!(%problem, "wake events cannot be read"),
+                }
+                Filter::Attached(filter)
+            }
+            Err(problem) => unavailable(chain(&problem)),
+        };
+    }
+
+    /// Hands the tunnel's events to whom they concern.
+    fn follow_events(&self, tunnel: &Tunnel) {
+        let mut events = tunnel.events();
+        let links = self.links.clone();
+        let filter = self.filter.clone();
+        tokio::spawn(async move {
+            while let Some(event) = events.recv().await {
+                let change = match event {
+                    TunnelEvent::SessionMade(server) => {
+                        set_active(&filter, server, true);
+                        continue;
+                    }
+                    TunnelEvent::SessionGone(server) => {
+                        set_active(&filter, server, false);
+                        LinkChange { server, link: None }
+                    }
+                    TunnelEvent::LinkChanged(server, link) => {
+                        LinkChange { server, link: Some(LinkObservation { link, round_trip: None }) }
+                    }
+                };
+                // Whoever listens may have ended before us.
+                let _ = links.send(change);
+            }
+        });
+    }
+
+    fn update(&mut self, snapshot: &Snapshot, applied: &mut Applied) {
+        let Some(tunnel) = self.shared.load_full() else { return };
+        let wanted_mtu = self.wanted_mtu();
+        let Some(in_force) = &mut self.in_force else { return };
+        if !Arc::ptr_eq(&in_force.table, &snapshot.table) {
+            // Known before routed: the filter must not drop the first packet to a peer that the tunnel knows.
+            if let Filter::Attached(filter) = &mut *self.filter.lock()
+                && let Err(problem) = filter.set_known(&snapshot.table)
+            {
+                applied.errors.push(chain(&problem));
+                return;
+            }
+            tunnel.apply(snapshot.table.clone());
+            in_force.table = snapshot.table.clone();
+            applied.done.push(format!("went to revision {}", snapshot.table.state().revision()));
+        }
+        if in_force.mtu != wanted_mtu {
+            match tunnel.set_mtu(wanted_mtu) {
+                Ok(()) => {
+                    in_force.mtu = wanted_mtu;
+                    applied.done.push(format!("changed the MTU to {wanted_mtu}"));
+                }
+                Err(problem) => applied.errors.push(chain(&problem)),
+            }
+        }
+    }
+}
+
+impl Executor for TunnelPart {
+    const NAME: &'static str = "tunnel";
+
+    async fn plan(&mut self, snapshot: &Arc<Snapshot>) -> Result<PlanView, String> {
+        Ok(PlanView { steps: self.steps(snapshot), notes: Vec::new() })
+    }
+
+    async fn apply(&mut self, snapshot: &Arc<Snapshot>) -> Applied {
+        let mut applied = Applied::default();
+        self.follow_mtu().await;
+        if self.in_force.is_none() {
+            match self.start(snapshot).await {
+                Ok(done) => applied.done.push(done),
+                Err(problem) => applied.errors.push(problem),
+            }
+        } else {
+            self.update(snapshot, &mut applied);
+        }
+        applied
+    }
+
+    async fn stop(&mut self) {
+        let Some(tunnel) = self.shared.swap(None) else { return };
+        self.in_force = None;
+        // Somebody may be reading its sessions this moment; the tunnel ends with its last holder then.
+        if let Some(tunnel) = Arc::into_inner(tunnel) {
+            let ended = tokio::task::spawn_blocking(move || tunnel.shutdown()).await;
+            if let Err(problem) = ended {
+                warn!(%problem, "the tunnel did not end well");
+            }
+        }
+    }
+
+    fn detail(&self) -> Detail {
+        let (tunnel, filter, interface) = (self.shared.clone(), self.filter.clone(), self.settings.interface.clone());
+        Arc::new(move || {
+            let wakeup = match &*filter.lock() {
+                Filter::Off => json!({ "attached": false, "reason": "the tunnel is not up yet" }),
+                Filter::Unavailable(reason) => json!({ "attached": false, "reason": reason }),
+                Filter::Attached(filter) => json!({ "attached": true, "counters": filter.counters().ok() }),
+            };
+            let tunnel = tunnel.load();
+            let counters = tunnel.as_ref().map(|tunnel| json!(tunnel.counters()));
+            let port = tunnel.as_ref().map(|tunnel| tunnel.port());
+            json!({ "interface": interface, "port": port, "counters": counters, "wakeup": wakeup })
+        })
+    }
+}
+
+fn set_active(filter: &SharedFilter, server: MeshAddress, active: bool) {
+    if let Filter::Attached(filter) = &mut *filter.lock()
+        && let Err(problem) = filter.set_active(server, active)
+    {
+        warn!(problem = chain(&problem), %server, "the wakeup filter does not follow");
+    }
+}
+
+/// The userspace tunnel makes a session by the packet itself; the event is counted in the kernel and needs no more.
+async fn drain(mut wakes: Wakes) {
+    while wakes.next().await.is_ok() {}
+}
+
+fn control_host(url: &str) -> Option<IpAddr> {
+    let rest = url.strip_prefix("https://")?;
+    let authority = rest.split('/').next()?;
+    let with_port =
+        if authority.rsplit(']').next()?.contains(':') { authority.to_owned() } else { format!("{authority}:443") };
+    Some(with_port.to_socket_addrs().ok()?.next()?.ip())
+}

@@ -1,0 +1,238 @@
+//! `run`: wires the rooms together and stays.
+
+use std::fs::File;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail};
+use arc_swap::ArcSwapOption;
+use clap::{Args, ValueEnum};
+use nix::fcntl::{Flock, FlockArg};
+use servos_mesh::api::EndpointReport;
+use servos_mesh::{MeshState, MeshStateBuilder, Own, PeerTable, Revision};
+use servos_sandbox::{PluginHost, PluginHostConfig};
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::{mpsc, watch};
+use tracing::{error, info, warn};
+use tracing_subscriber::EnvFilter;
+
+use crate::control_client::ControlClient;
+use crate::durable_file;
+use crate::executors::driver::{self, Executor, Handle};
+use crate::executors::failover::FailoverPart;
+use crate::executors::firewall::FirewallPart;
+use crate::executors::names::NamesPart;
+use crate::executors::tunnel::TunnelPart;
+use crate::guests;
+use crate::identity::{self, Commissioned, Identity};
+use crate::poll::{Poller, chain};
+use crate::report::Reporter;
+use crate::settings::Settings;
+use crate::snapshots::{self, Sources};
+use crate::{state_file, status_socket};
+
+/// Arguments of `run`.
+#[derive(Args)]
+pub struct Arguments {
+    /// Form of the log on standard error; its level is in the environment, `SERVOS_LOG=debug`
+    #[arg(long, value_enum, default_value_t = LogFormat::Text)]
+    log_format: LogFormat,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum LogFormat {
+    Text,
+    Json,
+}
+
+/// Runs until SIGTERM or SIGINT.
+///
+/// # Errors
+///
+/// Only what stands in the way of running at all: not commissioned, not root, another agent already there. Whatever
+/// else fails is tried again and stands in `status`.
+pub fn main(settings: Settings, arguments: &Arguments) -> Result<ExitCode> {
+    if !nix::unistd::geteuid().is_root() {
+        bail!("`run` changes network and firewall of this server and needs root: run it with sudo");
+    }
+    start_log(arguments.log_format);
+    let commissioned = identity::load(&settings.paths)?;
+    std::fs::create_dir_all(&settings.paths.run)
+        .with_context(|| format!("cannot make {}", settings.paths.run.display()))?;
+    let _lock = lock(&settings)?;
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
+    runtime.block_on(run(settings, commissioned))?;
+    // A plugin call or a probe under way must not hold the end up.
+    runtime.shutdown_timeout(Duration::from_secs(2));
+    Ok(ExitCode::SUCCESS)
+}
+
+async fn run(settings: Settings, commissioned: Commissioned) -> Result<()> {
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let Commissioned { identity, private_key, credential } = commissioned;
+    let public_key = private_key.public_key();
+    let own = Own { address: identity.address, public_key };
+    let paths = settings.paths.clone();
+    let mut start_problems = Vec::new();
+
+    let kept = kept_state(&settings, &identity, &mut start_problems)?;
+    let (table_out, table) = watch::channel(Arc::new(PeerTable::new(Arc::new(kept), Some(own))));
+    let (snapshot_out, snapshots) = watch::channel(snapshots::first(table.borrow().clone()));
+    let plugins = start_plugins(&settings, &mut start_problems).await?;
+    let (stop_out, stop) = watch::channel(false);
+    let (links_out, links) = mpsc::unbounded_channel();
+    let shared_tunnel = Arc::new(ArcSwapOption::empty());
+
+    let client = ControlClient::new(&identity.control_url, identity.fingerprint(), credential)?;
+    let endpoint = EndpointReport {
+        ip: identity.endpoint_ip,
+        port: identity.endpoint_port.unwrap_or(settings.tunnel.listen_port),
+    };
+    let poller = Poller::new(client, paths.clone(), own, endpoint, table_out);
+    let control = poller.status();
+
+    let failover = FailoverPart::new(&settings, plugins.clone(), snapshots.clone());
+    let probes = failover.probes();
+    let tunnel = TunnelPart::new(&settings, &identity, private_key, shared_tunnel.clone(), links_out);
+    let tunnel_nudges = tunnel.nudges();
+    let names = NamesPart::new(&settings, &identity, plugins.clone(), snapshots.clone());
+    let names_nudges = names.nudges();
+    let firewall = FirewallPart::new(&settings, plugins.clone());
+
+    let mut executors = Executors { handles: Vec::new(), tasks: Vec::new(), snapshots: snapshots.clone(), stop };
+    executors.start(tunnel, tunnel_nudges);
+    executors.start(names, names_nudges);
+    executors.start(failover, plugins.changes());
+    executors.start(firewall, plugins.changes());
+    let Executors { handles, tasks, .. } = executors;
+
+    let reporter = Arc::new(Reporter {
+        identity,
+        public_key,
+        started: Instant::now(),
+        snapshots: snapshots.clone(),
+        control,
+        executors: handles.clone(),
+        plugins: plugins.clone(),
+        tunnel: shared_tunnel,
+        start_problems,
+    });
+    let listener = status_socket::bind(&paths.socket())
+        .with_context(|| format!("cannot listen on {}", paths.socket().display()))?;
+    let mut background = vec![
+        tokio::spawn(snapshots::publish(Sources { table, probes, links }, snapshot_out)),
+        tokio::spawn(poller.run()),
+        tokio::spawn(async move {
+            if let Err(problem) = status_socket::serve(listener, reporter).await {
+                error!(%problem, "the status socket broke");
+            }
+        }),
+    ];
+    background.push(tokio::spawn(tell_systemd(handles)));
+
+    tokio::select! {
+        _ = terminate.recv() => info!("SIGTERM"),
+        _ = interrupt.recv() => info!("SIGINT"),
+    }
+    // Nothing to be done if systemd is not there.
+    let _ = sd_notify::notify(false, &[sd_notify::NotifyState::Stopping]);
+    stop_out.send_replace(true);
+    for task in background {
+        task.abort();
+    }
+    for task in tasks {
+        if let Err(problem) = task.await {
+            warn!(%problem, "an executor did not end well");
+        }
+    }
+    // The next agent removes it too; a person should not find a socket that nobody answers.
+    let _ = std::fs::remove_file(paths.socket());
+    info!("ended; firewall rules, Traefik's file and the kept state stay");
+    Ok(())
+}
+
+struct Executors {
+    handles: Vec<(&'static str, Handle)>,
+    tasks: Vec<tokio::task::JoinHandle<()>>,
+    snapshots: watch::Receiver<Arc<servos_mesh::Snapshot>>,
+    stop: watch::Receiver<bool>,
+}
+
+impl Executors {
+    fn start<E: Executor>(&mut self, executor: E, nudges: watch::Receiver<u64>) {
+        let (handle, task) = driver::start(executor, self.snapshots.clone(), nudges, self.stop.clone());
+        self.handles.push((E::NAME, handle));
+        self.tasks.push(task);
+    }
+}
+
+/// The state on disk; an empty mesh if there is none or it cannot be used.
+fn kept_state(settings: &Settings, identity: &Identity, problems: &mut Vec<String>) -> Result<MeshState> {
+    match state_file::load(&settings.paths.mesh_state()) {
+        Ok(Some(state)) => return Ok(state),
+        Ok(None) => {}
+        Err(problem) => {
+            warn!(problem = chain(&problem), "starting without peers until the control plane answers");
+            problems.push(chain(&problem));
+        }
+    }
+    let empty = MeshStateBuilder::new([0; 16], &identity.organisation, identity.domain.clone(), Revision(0));
+    empty.build().context("cannot make an empty mesh state")
+}
+
+async fn start_plugins(settings: &Settings, problems: &mut Vec<String>) -> Result<Arc<PluginHost>> {
+    let config = PluginHostConfig {
+        bundle: guests::bundle(),
+        disabled: settings.plugins.disabled.clone(),
+        bundle_settings: settings.plugins.settings.clone(),
+        folder: settings.paths.plugins.clone(),
+        cache: settings.paths.plugin_cache(),
+    };
+    durable_file::private_folder(&config.cache).with_context(|| format!("cannot make {}", config.cache.display()))?;
+    let host = tokio::task::spawn_blocking(move || PluginHost::new(config)).await??;
+    match host.watch_folder() {
+        // It watches for as long as the agent lives.
+        Ok(watch) => std::mem::forget(watch),
+        Err(problem) => problems.push(chain(&problem)),
+    }
+    Ok(host)
+}
+
+fn lock(settings: &Settings) -> Result<Flock<File>> {
+    let path = settings.paths.lock();
+    let file = File::create(&path).with_context(|| format!("cannot make {}", path.display()))?;
+    match Flock::lock(file, FlockArg::LockExclusiveNonblock) {
+        Ok(lock) => Ok(lock),
+        Err(_) => bail!("another servos-agent runs on this server ({} is locked)", path.display()),
+    }
+}
+
+/// Ready once each executor has ended a round, good or bad: the control plane is not waited for.
+async fn tell_systemd(handles: Vec<(&'static str, Handle)>) {
+    for (_, handle) in &handles {
+        handle.first_round().await;
+    }
+    info!("ready");
+    // Nothing to be done if systemd is not there.
+    let _ = sd_notify::notify(false, &[sd_notify::NotifyState::Ready]);
+    let mut patience = 0;
+    if !sd_notify::watchdog_enabled(false, &mut patience) {
+        return;
+    }
+    let mut beat = tokio::time::interval(Duration::from_micros(patience) / 3);
+    loop {
+        beat.tick().await;
+        let _ = sd_notify::notify(false, &[sd_notify::NotifyState::Watchdog]);
+    }
+}
+
+fn start_log(format: LogFormat) {
+    let filter = EnvFilter::try_from_env("SERVOS_LOG").unwrap_or_else(|_| EnvFilter::new("info"));
+    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    match format {
+        LogFormat::Text => log.with_ansi(false).init(),
+        LogFormat::Json => log.json().init(),
+    }
+}

@@ -1,0 +1,125 @@
+//! `agent.toml`: all settings, every one with a default, unknown ones refused.
+
+use std::collections::BTreeMap;
+use std::io::Read;
+use std::path::{Path, PathBuf};
+
+use serde::Deserialize;
+use servos_failover::FailoverSettings;
+use servos_firewall::FirewallSettings;
+use servos_names::NamesSettings;
+
+use crate::limits::MAX_SETTINGS;
+use crate::paths::Paths;
+
+/// The whole file.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Settings {
+    /// `[paths]`
+    pub paths: Paths,
+    /// `[tunnel]`
+    pub tunnel: TunnelSettings,
+    /// `[names]`
+    pub names: NamesSettings,
+    /// `[failover]`
+    pub failover: FailoverSettings,
+    /// `[firewall]`
+    pub firewall: FirewallSettings,
+    /// `[plugins]`
+    pub plugins: PluginSettings,
+}
+
+/// `[tunnel]`
+#[derive(Clone, Debug, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct TunnelSettings {
+    /// Name of the mesh interface.
+    pub interface: String,
+    /// WireGuard's UDP port.
+    pub listen_port: u16,
+    /// Fixed MTU of the mesh interface, bytes; unset: that of the way out, less WireGuard's overhead.
+    pub mtu: Option<u16>,
+    /// Whether the wakeup filter is loaded where eBPF is to be had.
+    pub wakeup_filter: bool,
+}
+
+impl Default for TunnelSettings {
+    fn default() -> Self {
+        Self { interface: "wg0".to_owned(), listen_port: 51_820, mtu: None, wakeup_filter: true }
+    }
+}
+
+/// `[plugins]`
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct PluginSettings {
+    /// Plugins of the bundle that are not to run, for example `["ufw-policy"]`.
+    pub disabled: Vec<String>,
+    /// `[plugins.settings.NAME]`: settings of the bundle's plugins. A drop-in has its own file beside it.
+    pub settings: BTreeMap<String, serde_json::Value>,
+}
+
+impl Settings {
+    /// Reads the file; none at all means defaults.
+    ///
+    /// # Errors
+    ///
+    /// [`SettingsError`] with file, line and field.
+    pub fn load(path: &Path) -> Result<Self, SettingsError> {
+        let text = match std::fs::File::open(path) {
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Self::default()),
+            Err(source) => return Err(SettingsError::Read { path: path.into(), source }),
+            Ok(file) => {
+                let mut text = String::new();
+                let read = file.take(MAX_SETTINGS).read_to_string(&mut text);
+                read.map_err(|source| SettingsError::Read { path: path.into(), source })?;
+                text
+            }
+        };
+        let settings: Self = toml::from_str(&text)
+            .map_err(|source| SettingsError::Parse { path: path.into(), problem: source.to_string() })?;
+        settings.check().map_err(|problem| SettingsError::Parse { path: path.into(), problem })?;
+        Ok(settings)
+    }
+
+    fn check(&self) -> Result<(), String> {
+        let name = &self.tunnel.interface;
+        // IFNAMSIZ is 16 with its final zero.
+        let fine = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.');
+        if name.is_empty() || name.len() > 15 || !name.bytes().all(fine) || name == "." || name == ".." {
+            return Err(format!(
+                "tunnel.interface = {name:?}: an interface name has 1 to 15 letters, digits, '-', '_', '.'"
+            ));
+        }
+        if self.tunnel.listen_port == 0 {
+            return Err("tunnel.listen_port = 0: give the UDP port that peers reach, 51820 as a rule".to_owned());
+        }
+        if self.tunnel.mtu.is_some_and(|mtu| mtu < 1_280) {
+            return Err("tunnel.mtu: IPv6 needs 1280 at least".to_owned());
+        }
+        Ok(())
+    }
+}
+
+/// Why the settings cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum SettingsError {
+    /// The file is there and cannot be read.
+    #[error("cannot read the settings {}", path.display())]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        #[source]
+        source: std::io::Error,
+    },
+    /// The file does not say what it must.
+    #[error("{}: {problem}", path.display())]
+    Parse {
+        /// The file.
+        path: PathBuf,
+        /// Line, field and what is wrong.
+        problem: String,
+    },
+}

@@ -1,0 +1,69 @@
+//! The status socket: HTTP over `/run/servos/agent.sock`, for the command line and for scrapers on this server. 0600.
+
+use std::fs::Permissions;
+use std::io;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+use std::sync::Arc;
+
+use axum::extract::{Query, State};
+use axum::routing::get;
+use axum::{Json, Router};
+use serde::Deserialize;
+use serde_json::{Value, json};
+use tokio::net::UnixListener;
+
+use crate::report::Reporter;
+
+/// Binds the socket. A stale one is replaced: the agent's lock says that nobody else listens.
+///
+/// # Errors
+///
+/// What the system said.
+pub fn bind(path: &Path) -> io::Result<UnixListener> {
+    match std::fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        _ => {}
+    }
+    let listener = UnixListener::bind(path)?;
+    std::fs::set_permissions(path, Permissions::from_mode(0o600))?;
+    Ok(listener)
+}
+
+/// Answers for ever.
+///
+/// # Errors
+///
+/// What the system said when the listener broke.
+pub async fn serve(listener: UnixListener, reporter: Arc<Reporter>) -> io::Result<()> {
+    let router = Router::new()
+        .route("/status", get(|State(reporter): State<Arc<Reporter>>| async move { Json(json!(reporter.status())) }))
+        .route("/plan", get(|State(reporter): State<Arc<Reporter>>| async move { Json(reporter.plan().await) }))
+        .route("/peers", get(peers))
+        .route("/services", get(|State(reporter): State<Arc<Reporter>>| async move { Json(reporter.services()) }))
+        .route("/plugins", get(|State(reporter): State<Arc<Reporter>>| async move { Json(reporter.plugins()) }))
+        .route("/lookup", get(lookup))
+        .route("/metrics", get(|State(reporter): State<Arc<Reporter>>| async move { reporter.metrics() }))
+        .with_state(reporter);
+    axum::serve(listener, router).await
+}
+
+#[derive(Deserialize)]
+struct PeersQuery {
+    #[serde(default)]
+    all: bool,
+}
+
+async fn peers(State(reporter): State<Arc<Reporter>>, Query(query): Query<PeersQuery>) -> Json<Value> {
+    Json(reporter.peers(query.all))
+}
+
+#[derive(Deserialize)]
+struct LookupQuery {
+    name: String,
+}
+
+async fn lookup(State(reporter): State<Arc<Reporter>>, Query(query): Query<LookupQuery>) -> Json<Value> {
+    let found = tokio::task::spawn_blocking(move || reporter.lookup(&query.name)).await;
+    Json(found.unwrap_or_else(|error| json!({ "error": error.to_string() })))
+}

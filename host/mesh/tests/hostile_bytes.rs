@@ -1,0 +1,162 @@
+//! Parsing is total: whatever the bytes, an error or a state that can be used; and no length buys memory.
+
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
+mod common;
+
+use std::alloc::{GlobalAlloc, Layout, System};
+use std::cell::Cell;
+use std::sync::Arc;
+
+use common::{any_mesh, example};
+use proptest::collection::vec;
+use proptest::prelude::*;
+use proptest::sample::Index;
+use servos_mesh::{FORMAT, MeshState, Own, PeerTable, WireError, limits};
+
+proptest! {
+    #[test]
+    fn any_bytes(bytes in vec(any::<u8>(), 0..600)) {
+        use_if_it_parses(&bytes);
+    }
+
+    #[test]
+    fn any_bytes_behind_a_format_number(bytes in vec(any::<u8>(), 0..600)) {
+        use_if_it_parses(&[&FORMAT.to_le_bytes()[..], &bytes].concat());
+    }
+
+    #[test]
+    fn any_valid_body_with_some_bytes_changed(
+        mesh in any_mesh(),
+        changes in vec((any::<Index>(), any::<u8>()), 1..5)) {
+        let mut body = mesh.build().unwrap().body().to_vec();
+        for (at, value) in changes {
+            let at = at.index(body.len());
+            body[at] = value;
+        }
+        use_if_it_parses(&body);
+    }
+}
+
+#[test]
+fn every_truncation_is_refused() {
+    let body = example().build().unwrap().body().clone();
+
+    for length in 0..body.len() {
+        assert!(MeshState::parse(body.slice(..length)).is_err(), "the first {length} of {} bytes parsed", body.len());
+    }
+}
+
+#[test]
+fn every_value_of_every_byte_is_survived() {
+    let body = example().build().unwrap().body().to_vec();
+    let mut refused = 0;
+
+    for at in 0..body.len() {
+        for value in 0..=u8::MAX {
+            let mut changed = body.clone();
+            changed[at] = value;
+            refused += usize::from(!use_if_it_parses(&changed));
+        }
+    }
+
+    assert!(refused > 0);
+}
+
+#[test]
+fn what_stands_behind_the_end_is_refused() {
+    let mut body = example().build().unwrap().body().to_vec();
+    body.push(0);
+
+    assert!(matches!(MeshState::parse(body.into()), Err(WireError::Trailing(1))));
+}
+
+#[test]
+fn another_format_is_named() {
+    for (bytes, format) in [(&b"<!doctype html>"[..], u32::from_le_bytes(*b"<!do")), (&[2, 0, 0, 0], 2)] {
+        match MeshState::parse(bytes.to_vec().into()) {
+            Err(WireError::Format(found)) => assert_eq!(found, format),
+            other => panic!("{other:?}"),
+        }
+    }
+    assert!(matches!(MeshState::parse(vec![1, 0, 0].into()), Err(WireError::Truncated)));
+}
+
+/// Writes huge numbers over every place of a body, the lengths among them, and counts what parsing takes.
+#[test]
+fn no_length_takes_more_memory_than_the_limit_of_one_service() {
+    let body = example().build().unwrap().body().to_vec();
+    // What is read is held about thrice (text, vectors that grow by doubling); a lying count of hosts or labels may
+    // reserve up to the limit of one service, twice.
+    let allowed = 2 * limits::MAX_SERVICE_BYTES + 8 * body.len() + 4096;
+    let huge = [u64::MAX, 1 << 62, 1 << 40, u64::from(u32::MAX), limits::MAX_STATE_BYTES as u64, 1 << 16, 1 << 12];
+
+    for at in 0..body.len() {
+        for number in huge {
+            let mut changed = body.clone();
+            let width = 8.min(changed.len() - at);
+            changed[at..at + width].copy_from_slice(&number.to_le_bytes()[..width]);
+            let bytes = changed.into();
+
+            let before = ALLOCATED.get();
+            let parsed = MeshState::parse(bytes);
+            let taken = ALLOCATED.get() - before;
+
+            assert!(taken <= allowed, "{number:#x} at byte {at} took {taken} bytes");
+            drop(parsed);
+        }
+    }
+}
+
+/// Calls everything there is to call; returns whether the bytes parsed.
+fn use_if_it_parses(bytes: &[u8]) -> bool {
+    let Ok(state) = MeshState::parse(bytes.to_vec().into()) else {
+        return false;
+    };
+    let state = Arc::new(state);
+    let mut seen = format!("{state:?}{}{}{}", state.organisation(), state.domain(), state.revision());
+    for peer in state.peers() {
+        seen += &format!("{peer:?}{}{:?}{:?}", peer.address(), peer.endpoint(), peer.since());
+        assert!(servos_mesh::DnsLabel::is_valid(state.name_of(peer)));
+    }
+    for service in state.services() {
+        assert!(service.check().is_ok());
+        for instance in &service.instances {
+            seen += &state.server_of(instance).address().to_string();
+        }
+    }
+    let own = state.peers().first().map(|peer| Own { address: peer.address(), public_key: *peer.public_key() });
+    let table = PeerTable::new(state.clone(), own);
+    for peer in state.peers() {
+        assert_eq!(table.server_by_address(peer.address()), Some(peer));
+        seen += &format!("{:?}{:?}", table.peer_by_key(peer.public_key()), table.server_by_name(state.name_of(peer)));
+    }
+    assert_eq!(table.peers().count(), table.len());
+    seen += &format!("{:?}{}", table.skipped(), table.local_services().count());
+    !seen.is_empty()
+}
+
+thread_local! {
+    /// Bytes that this thread ever asked for.
+    static ALLOCATED: Cell<usize> = const { Cell::new(0) };
+}
+
+/// The system's allocator, counting what each thread asks for.
+struct Counting;
+
+// SAFETY: every call goes on to the system's allocator unchanged.
+unsafe impl GlobalAlloc for Counting {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        let _ = ALLOCATED.try_with(|count| count.set(count.get() + layout.size()));
+        // SAFETY: the caller's promise is passed on.
+        unsafe { System.alloc(layout) }
+    }
+
+    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
+        // SAFETY: the caller's promise is passed on.
+        unsafe { System.dealloc(pointer, layout) }
+    }
+}
+
+#[global_allocator]
+static COUNTING: Counting = Counting;

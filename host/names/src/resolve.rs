@@ -1,0 +1,27 @@
+//! `Resolve`: whoever says what a name means. In the agent, the plugins.
+
+use std::sync::Arc;
+
+use servos_mesh::Snapshot;
+use servos_sandbox::PluginHost;
+use servos_sandbox::naming::{Outcome, Question};
+use tokio::sync::watch;
+
+/// Says what names mean.
+pub trait Resolve: Send + Sync + 'static {
+    /// What a name means in `mesh`. May block.
+    fn resolve(&self, mesh: &Arc<Snapshot>, question: &Question) -> Outcome;
+
+    /// A number that changes when the same question may have another answer though `mesh` is the same.
+    fn changes(&self) -> watch::Receiver<u64>;
+}
+
+impl Resolve for PluginHost {
+    fn resolve(&self, mesh: &Arc<Snapshot>, question: &Question) -> Outcome {
+        PluginHost::resolve(self, mesh, question)
+    }
+
+    fn changes(&self) -> watch::Receiver<u64> {
+        PluginHost::changes(self)
+    }
+}

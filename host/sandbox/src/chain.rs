@@ -1,0 +1,65 @@
+//! Who is asked, and whose answer counts: drop-ins by file name, then the bundle.
+
+use std::sync::Arc;
+
+use servos_mesh::{Service, Snapshot};
+
+use crate::naming::{Outcome, Question};
+use crate::policy::{PolicyContext, Rule};
+use crate::weighting::Candidate;
+use crate::{Kind, Plugin, Unanswered};
+
+/// The plugins that run, by extension point, in the order in which they are asked. Immutable.
+#[derive(Debug, Default)]
+pub(crate) struct Chain {
+    naming: Vec<Arc<Plugin>>,
+    weighting: Vec<Arc<Plugin>>,
+    policy: Vec<Arc<Plugin>>,
+}
+
+impl Chain {
+    /// A chain of `plugins`, in their order.
+    pub fn new(plugins: impl IntoIterator<Item = Arc<Plugin>>) -> Self {
+        let mut chain = Self::default();
+        for plugin in plugins {
+            match plugin.kind() {
+                Kind::Naming => chain.naming.push(plugin),
+                Kind::Weighting => chain.weighting.push(plugin),
+                Kind::Policy => chain.policy.push(plugin),
+            }
+        }
+        chain
+    }
+
+    /// What the first naming plugin says that does not pass.
+    pub fn resolve(&self, mesh: &Arc<Snapshot>, question: &Question) -> Outcome {
+        first_outcome(self.naming.iter().map(|plugin| plugin.resolve(mesh, question)))
+    }
+
+    /// The weights of the first weighting plugin that gives any.
+    pub fn weigh(&self, mesh: &Arc<Snapshot>, service: &Service, candidates: &[Candidate]) -> Option<Vec<u16>> {
+        first_answer(self.weighting.iter().map(|plugin| plugin.weigh(mesh, service, candidates)))
+    }
+
+    /// The rules of the first policy plugin that gives any.
+    pub fn rules(&self, mesh: &Arc<Snapshot>, context: &PolicyContext) -> Option<Vec<Rule>> {
+        first_answer(self.policy.iter().map(|plugin| plugin.rules(mesh, context)))
+    }
+}
+
+/// The first that is neither `Pass` nor missing. Where nobody knew the name, one that gave no answer may have known it.
+fn first_outcome(outcomes: impl Iterator<Item = Result<Outcome, Unanswered>>) -> Outcome {
+    let mut failed = false;
+    for outcome in outcomes {
+        match outcome {
+            Ok(Outcome::Pass) => {}
+            Ok(known) => return known,
+            Err(_) => failed = true,
+        }
+    }
+    if failed { Outcome::Failed } else { Outcome::Pass }
+}
+
+fn first_answer<T>(answers: impl Iterator<Item = Result<T, Unanswered>>) -> Option<T> {
+    answers.flatten().next()
+}

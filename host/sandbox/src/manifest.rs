@@ -1,0 +1,119 @@
+//! The file beside a plugin: `NN-name.toml`, with `[settings]` for the plugin and `[limits]` for its calls.
+
+use std::time::Duration;
+
+use serde::Deserialize;
+use serde_json::Value as Json;
+
+use crate::Kind;
+use crate::limits::{
+    MAX_DEADLINE, MAX_MEMORY_MIB, MEMORY_MIB, MIN_DEADLINE, MIN_MEMORY_MIB, NAMING_DEADLINE, PLANNING_DEADLINE,
+};
+
+/// Settings of a plugin, and limits of its calls.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Manifest {
+    /// JSON text of an object: what `configure` gets.
+    pub settings: String,
+    /// Of one call; none: the default of the extension point.
+    pub deadline: Option<Duration>,
+    /// Of all memories together.
+    pub memory_mib: u32,
+}
+
+impl Manifest {
+    /// Reads the text of a file.
+    ///
+    /// # Errors
+    ///
+    /// [`ManifestError`] with the line: no TOML, an unknown field, a limit out of its bounds.
+    pub fn parse(text: &str) -> Result<Self, ManifestError> {
+        let file: File = toml::from_str(text).map_err(|error| ManifestError::at(text, &error))?;
+        let deadline = file.limits.deadline_ms.map(Duration::from_millis);
+        if deadline.is_some_and(|deadline| !(MIN_DEADLINE..=MAX_DEADLINE).contains(&deadline)) {
+            return Err(ManifestError::Deadline);
+        }
+        let memory_mib = file.limits.memory_mib.unwrap_or(MEMORY_MIB);
+        if !(MIN_MEMORY_MIB..=MAX_MEMORY_MIB).contains(&memory_mib) {
+            return Err(ManifestError::Memory);
+        }
+        Ok(Self { settings: json(toml::Value::Table(file.settings)).to_string(), deadline, memory_mib })
+    }
+
+    /// Those settings, and default limits.
+    pub fn with_settings(settings: &Json) -> Self {
+        Self { settings: settings.to_string(), ..Self::default() }
+    }
+
+    /// The deadline of a call to a plugin of that kind.
+    pub(crate) fn deadline_of(&self, kind: Kind) -> Duration {
+        self.deadline.unwrap_or(match kind {
+            Kind::Naming => NAMING_DEADLINE,
+            Kind::Weighting | Kind::Policy => PLANNING_DEADLINE,
+        })
+    }
+}
+
+impl Default for Manifest {
+    fn default() -> Self {
+        Self { settings: "{}".to_owned(), deadline: None, memory_mib: MEMORY_MIB }
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct File {
+    #[serde(default)]
+    settings: toml::Table,
+    #[serde(default)]
+    limits: Limits,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Limits {
+    deadline_ms: Option<u64>,
+    memory_mib: Option<u32>,
+}
+
+/// Dates become text; JSON has no infinities, they become null.
+fn json(value: toml::Value) -> Json {
+    match value {
+        toml::Value::String(text) => text.into(),
+        toml::Value::Integer(number) => number.into(),
+        toml::Value::Float(number) => number.into(),
+        toml::Value::Boolean(truth) => truth.into(),
+        toml::Value::Datetime(date) => date.to_string().into(),
+        toml::Value::Array(values) => values.into_iter().map(json).collect(),
+        toml::Value::Table(table) => Json::Object(table.into_iter().map(|(key, value)| (key, json(value))).collect()),
+    }
+}
+
+/// Why a file beside a plugin is refused.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum ManifestError {
+    /// Not the TOML that it should be.
+    #[error("line {line}: {problem}")]
+    Syntax {
+        /// From 1.
+        line: usize,
+        /// What is wrong there.
+        problem: String,
+    },
+    /// A deadline out of its bounds.
+    #[error(
+        "[limits] deadline_ms must be {} to {}", MIN_DEADLINE.as_millis(), MAX_DEADLINE.as_millis()
+    )]
+    Deadline,
+    /// A memory ceiling out of its bounds.
+    #[error("[limits] memory_mib must be {MIN_MEMORY_MIB} to {MAX_MEMORY_MIB}")]
+    Memory,
+}
+
+impl ManifestError {
+    fn at(text: &str, error: &toml::de::Error) -> Self {
+        let before = error.span().map_or("", |span| text.get(..span.start).unwrap_or(text));
+        let line = before.bytes().filter(|&byte| byte == b'\n').count() + 1;
+        Self::Syntax { line, problem: crate::fault::shown(error.message()) }
+    }
+}

@@ -1,0 +1,289 @@
+//! One plugin that runs: its instances, its record, its status; the three questions that may be put to it.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant as Moment, SystemTime};
+
+use parking_lot::Mutex;
+use servos_mesh::{Service, Snapshot};
+use tracing::warn;
+use wasmtime::Store;
+
+use crate::bindings::{naming as raw_naming, policy as raw_policy, types, weighting as raw_weighting};
+use crate::code_cache::hex;
+use crate::component::{Exports, Linked};
+use crate::fault::Fault;
+use crate::guest_state::GuestState;
+use crate::instance::Instance;
+use crate::instance_pool::{InstancePool, TakeError};
+use crate::limits::{MAX_LOCAL_INSTANCES, NAMING_INSTANCES, PLANNING_INSTANCES, STALLED};
+use crate::manifest::Manifest;
+use crate::naming::{Outcome, Question, RecordType};
+use crate::plugin_log::PluginLog;
+use crate::policy::{PolicyContext, Rule, Transport};
+use crate::sandbox::Sandbox;
+use crate::standing::{Admission, Standing};
+use crate::weighting::Candidate;
+use crate::{Kind, LastFault, LogLine, Unanswered, directory, trial, validate};
+
+/// A plugin that was loaded and answered its trial.
+pub struct Plugin {
+    name: String,
+    kind: Kind,
+    interface: String,
+    sha256: String,
+    linked: Linked,
+    manifest: Manifest,
+    deadline: Duration,
+    instances: InstancePool,
+    log: Arc<PluginLog>,
+    record: Mutex<Record>,
+    calls: AtomicU64,
+    sandbox: Arc<Sandbox>,
+}
+
+#[derive(Default)]
+struct Record {
+    standing: Standing,
+    faults: u64,
+    last_fault: Option<LastFault>,
+}
+
+impl Plugin {
+    #[allow(clippy::too_many_arguments, reason = "called from one place, each is a field")]
+    pub(crate) fn new(
+        name: &str,
+        kind: Kind,
+        interface: String,
+        sha256: &[u8; 32],
+        linked: Linked,
+        manifest: &Manifest,
+        log: Arc<PluginLog>,
+        first: Instance,
+        sandbox: Arc<Sandbox>,
+    ) -> Self {
+        let size = match kind {
+            Kind::Naming => NAMING_INSTANCES,
+            Kind::Weighting | Kind::Policy => PLANNING_INSTANCES,
+        };
+        Self {
+            name: name.to_owned(),
+            kind,
+            interface,
+            sha256: hex(sha256),
+            linked,
+            manifest: manifest.clone(),
+            deadline: manifest.deadline_of(kind),
+            instances: InstancePool::new(size, first),
+            log,
+            record: Mutex::default(),
+            calls: AtomicU64::new(0),
+            sandbox,
+        }
+    }
+
+    /// The name that it was loaded under.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The extension point that it serves.
+    pub fn kind(&self) -> Kind {
+        self.kind
+    }
+
+    /// The interface that it exports, for example `servos:plugin/naming@0.1.0`.
+    pub fn interface(&self) -> &str {
+        &self.interface
+    }
+
+    /// SHA-256 of its file, in hexadecimal.
+    pub fn sha256(&self) -> &str {
+        &self.sha256
+    }
+
+    /// How long a call may take.
+    pub fn deadline(&self) -> Duration {
+        self.deadline
+    }
+
+    /// Asks what a name means. Blocking, for at most the deadline, or [`START_DEADLINE`](crate::limits::START_DEADLINE)
+    /// more where an instance has to be made. Never answers [`Outcome::Failed`].
+    ///
+    /// # Errors
+    ///
+    /// [`Unanswered`].
+    pub fn resolve(&self, mesh: &Arc<Snapshot>, question: &Question) -> Result<Outcome, Unanswered> {
+        self.resolve_in(Some(mesh), question)
+    }
+
+    /// Asks for the weights of a service's instances, 0 to 1,000, in the order of `candidates`. Blocking.
+    ///
+    /// # Errors
+    ///
+    /// [`Unanswered`].
+    pub fn weigh(
+        &self,
+        mesh: &Arc<Snapshot>,
+        service: &Service,
+        candidates: &[Candidate],
+    ) -> Result<Vec<u16>, Unanswered> {
+        let candidates: Vec<_> = candidates
+            .iter()
+            .map(|candidate| raw_weighting::Candidate {
+                instance: directory::instance(mesh, service, &candidate.instance),
+                current_weight: candidate.current_weight,
+            })
+            .collect();
+        self.weigh_in(Some(mesh), &directory::service(service), &candidates)
+    }
+
+    /// Asks for this server's firewall rules. Blocking.
+    ///
+    /// # Errors
+    ///
+    /// [`Unanswered`].
+    pub fn rules(&self, mesh: &Arc<Snapshot>, context: &PolicyContext) -> Result<Vec<Rule>, Unanswered> {
+        self.rules_in(Some(mesh), context)
+    }
+
+    /// Puts one question of its kind to it, in an empty mesh.
+    pub(crate) fn try_out(&self) -> Result<(), Unanswered> {
+        match self.kind {
+            Kind::Naming => self.resolve_in(None, &trial::question()).map(drop),
+            Kind::Weighting => self.weigh_in(None, &trial::service(), &trial::candidates()).map(drop),
+            Kind::Policy => self.rules_in(None, &trial::context()).map(drop),
+        }
+    }
+
+    /// Whether it is set aside.
+    pub fn is_quarantined(&self) -> bool {
+        self.record.lock().standing.is_quarantined()
+    }
+
+    /// Calls since it was loaded, its trial included.
+    pub fn calls(&self) -> u64 {
+        self.calls.load(Ordering::Relaxed)
+    }
+
+    /// How many faults there were since it was loaded, and the latest.
+    pub fn faults(&self) -> (u64, Option<LastFault>) {
+        let record = self.record.lock();
+        (record.faults, record.last_fault.clone())
+    }
+
+    /// The last lines of its log, oldest first.
+    pub fn log(&self) -> Vec<LogLine> {
+        self.log.tail()
+    }
+
+    fn resolve_in(&self, mesh: Option<&Arc<Snapshot>>, question: &Question) -> Result<Outcome, Unanswered> {
+        let raw = raw_naming::Question {
+            name: question.name.clone(),
+            record_type: match question.record_type {
+                RecordType::A => raw_naming::RecordType::A,
+                RecordType::Aaaa => raw_naming::RecordType::Aaaa,
+                RecordType::Srv => raw_naming::RecordType::Srv,
+                RecordType::Ptr => raw_naming::RecordType::Ptr,
+                RecordType::Txt => raw_naming::RecordType::Txt,
+                RecordType::Other => raw_naming::RecordType::Other,
+            },
+        };
+        let ask = |exports: &Exports, store: &mut Store<GuestState>| match exports {
+            Exports::Naming(guest) => guest.call_resolve(store, &raw).map(Some),
+            _ => Ok(None),
+        };
+        self.call(mesh, ask, |answer| Ok(validate::outcome(answer, question.record_type, mesh.map(|mesh| &**mesh))?))
+    }
+
+    fn weigh_in(
+        &self,
+        mesh: Option<&Arc<Snapshot>>,
+        service: &types::Service,
+        candidates: &[raw_weighting::Candidate],
+    ) -> Result<Vec<u16>, Unanswered> {
+        let ask = |exports: &Exports, store: &mut Store<GuestState>| match exports {
+            Exports::Weighting(guest) => guest.call_weigh(store, service, candidates).map(Some),
+            _ => Ok(None),
+        };
+        self.call(mesh, ask, |answer| Ok(validate::weights(answer, candidates.len())?))
+    }
+
+    fn rules_in(&self, mesh: Option<&Arc<Snapshot>>, context: &PolicyContext) -> Result<Vec<Rule>, Unanswered> {
+        let raw = raw_context(context);
+        let ask = |exports: &Exports, store: &mut Store<GuestState>| match exports {
+            Exports::Policy(guest) => guest.call_rules(store, &raw).map(Some),
+            _ => Ok(None),
+        };
+        self.call(mesh, ask, |answer| Ok(validate::rules(answer)?))
+    }
+
+    /// One call: admitted, run, checked, recorded. An instance that erred is thrown away.
+    fn call<R, T>(
+        &self,
+        mesh: Option<&Arc<Snapshot>>,
+        ask: impl FnOnce(&Exports, &mut Store<GuestState>) -> wasmtime::Result<Option<R>>,
+        check: impl FnOnce(R) -> Result<T, Fault>,
+    ) -> Result<T, Unanswered> {
+        let ticket = match self.record.lock().standing.admit(Moment::now()) {
+            Admission::Call(ticket) => ticket,
+            Admission::Resting => return Err(Unanswered::Resting),
+            Admission::Quarantined => return Err(Unanswered::Quarantined),
+        };
+        self.calls.fetch_add(1, Ordering::Relaxed);
+        let ticker = &self.sandbox.ticker;
+        let start = || Instance::start(&self.linked, &self.manifest, &self.log, ticker);
+        let result = match self.instances.take(self.deadline + STALLED, start) {
+            Err(TakeError::Busy) => return Err(Unanswered::Busy),
+            Err(TakeError::Fault(fault)) => Err(fault),
+            Ok(mut lease) => match lease.instance().call(ticker, self.deadline, mesh, ask) {
+                Ok(None) => {
+                    lease.give_back();
+                    return Err(Unanswered::OtherKind);
+                }
+                Ok(Some(answer)) => check(answer).inspect(|_| lease.give_back()),
+                Err(fault) => Err(fault),
+            },
+        };
+        let mut record = self.record.lock();
+        match result {
+            Ok(answer) => {
+                record.standing.succeeded(ticket);
+                Ok(answer)
+            }
+            Err(fault) => {
+                warn!(plugin = self.name, %fault, "plugin failed");
+                record.standing.faulted(ticket, Moment::now());
+                record.faults += 1;
+                record.last_fault = Some(LastFault { at: SystemTime::now(), message: fault.to_string() });
+                Err(Unanswered::Fault(fault))
+            }
+        }
+    }
+}
+
+impl std::fmt::Debug for Plugin {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Plugin").field("name", &self.name).field("kind", &self.kind).finish_non_exhaustive()
+    }
+}
+
+fn raw_context(context: &PolicyContext) -> raw_policy::Context {
+    let instances = context.instances.iter().take(MAX_LOCAL_INSTANCES);
+    raw_policy::Context {
+        wireguard_port: context.wireguard_port,
+        interface: context.interface.clone(),
+        instances: instances
+            .map(|instance| raw_policy::LocalInstance {
+                service: instance.service.clone(),
+                transport: match instance.transport {
+                    Transport::Tcp => raw_policy::Transport::Tcp,
+                    Transport::Udp => raw_policy::Transport::Udp,
+                    Transport::Any => raw_policy::Transport::Any,
+                },
+                port: instance.port,
+            })
+            .collect(),
+        proxy_ports: context.proxy_ports.clone(),
+    }
+}

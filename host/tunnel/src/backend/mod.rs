@@ -1,0 +1,3 @@
+//! What moves bytes between the device core and the kernel.
+
+pub(crate) mod userspace;

@@ -1,0 +1,180 @@
+//! The UDP sockets, one for IPv4 and one for IPv6, with segmentation offload both ways.
+
+use std::io::{self, IoSliceMut};
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
+use std::os::fd::{AsFd, BorrowedFd};
+
+use arc_swap::ArcSwap;
+use nix::errno::Errno;
+use nix::poll::PollFlags;
+use nix::sys::socket::{setsockopt, sockopt};
+use quinn_udp::{RecvMeta, Transmit, UdpSockRef, UdpSocketState};
+use socket2::{Domain, Protocol, Socket, Type};
+
+use super::{Signal, wait};
+use crate::counters::LiveDrops;
+use crate::device::{DatagramBatch, Run};
+use crate::limits::{SEND_WAIT, SOCKET_BUFFER};
+use crate::tunnel::TunnelError;
+
+/// Which of the two sockets.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Family {
+    V4,
+    V6,
+}
+
+/// Both sockets, bound to one port.
+pub(super) struct Sockets {
+    v4: UdpEnd,
+    /// None where the machine has no IPv6.
+    v6: Option<UdpEnd>,
+    port: u16,
+}
+
+/// One socket.
+pub(super) struct UdpEnd {
+    socket: UdpSocket,
+    /// Remembers that segmentation was refused; renewed when the MTU changes, since that may have been why.
+    state: ArcSwap<UdpSocketState>,
+}
+
+impl Sockets {
+    /// Binds both to `port`, or to the same free one if it is 0.
+    pub(super) fn bind(port: u16) -> Result<Self, TunnelError> {
+        let explain = |port: u16| {
+            move |source: io::Error| match source.kind() {
+                io::ErrorKind::AddrInUse => TunnelError::PortInUse { port },
+                _ => TunnelError::Socket { port, source },
+            }
+        };
+        let v4 = UdpEnd::bind((Ipv4Addr::UNSPECIFIED, port).into()).map_err(explain(port))?;
+        let port = v4.socket.local_addr().map_err(explain(port))?.port();
+        let v6 = match UdpEnd::bind((Ipv6Addr::UNSPECIFIED, port).into()) {
+            Ok(end) => Some(end),
+            Err(error) if lacks_ipv6(&error) => {
+                tracing::info!(%error, "no IPv6 on this machine: peers are reached over IPv4 alone");
+                None
+            }
+            Err(error) => return Err(explain(port)(error)),
+        };
+        Ok(Self { v4, v6, port })
+    }
+
+    pub(super) fn port(&self) -> u16 {
+        self.port
+    }
+
+    pub(super) fn families(&self) -> Vec<Family> {
+        if self.v6.is_some() { vec![Family::V4, Family::V6] } else { vec![Family::V4] }
+    }
+
+    pub(super) fn end(&self, family: Family) -> Option<&UdpEnd> {
+        match family {
+            Family::V4 => Some(&self.v4),
+            Family::V6 => self.v6.as_ref(),
+        }
+    }
+
+    /// Tries segmentation again where it was refused.
+    pub(super) fn renew(&self) {
+        for end in [Some(&self.v4), self.v6.as_ref()].into_iter().flatten() {
+            match UdpSocketState::new(UdpSockRef::from(&end.socket)) {
+                Ok(state) => end.state.store(state.into()),
+                Err(error) => tracing::debug!(%error, "the socket's state stays as it was"),
+            }
+        }
+    }
+
+    /// Sends a batch, runs of equal datagrams in one call each. What cannot be sent is counted and dropped: UDP.
+    pub(super) fn send(&self, batch: &DatagramBatch, drops: &LiveDrops, stop: &Signal) {
+        let mut first = 0;
+        while let Some((alone, _)) = batch.run(first, 1) {
+            let family = if alone.to.is_ipv4() { Family::V4 } else { Family::V6 };
+            let Some(end) = self.end(family) else {
+                drops.send_failed.one();
+                first += 1;
+                continue;
+            };
+            // Read for each run: it falls to 1 when the kernel refuses segmentation.
+            let segments = end.state.load().max_gso_segments();
+            let Some((run, count)) = batch.run(first, segments) else { return };
+            end.send_run(&run, drops, stop);
+            first += count;
+        }
+    }
+}
+
+impl UdpEnd {
+    fn bind(address: SocketAddr) -> io::Result<Self> {
+        let socket = Socket::new(Domain::for_address(address), Type::DGRAM.cloexec(), Some(Protocol::UDP))?;
+        if address.is_ipv6() {
+            socket.set_only_v6(true)?;
+        }
+        // Beyond the system's ceiling only with privilege; what is granted is enough to work with.
+        if setsockopt(&socket, sockopt::RcvBufForce, &SOCKET_BUFFER).is_err() {
+            let _ = socket.set_recv_buffer_size(SOCKET_BUFFER);
+        }
+        if setsockopt(&socket, sockopt::SndBufForce, &SOCKET_BUFFER).is_err() {
+            let _ = socket.set_send_buffer_size(SOCKET_BUFFER);
+        }
+        socket.bind(&address.into())?;
+        let socket = UdpSocket::from(socket);
+        let state = ArcSwap::from_pointee(UdpSocketState::new(UdpSockRef::from(&socket))?);
+        Ok(Self { socket, state })
+    }
+
+    /// Receives into `slices`, at most one batch; how many were filled.
+    pub(super) fn receive(&self, slices: &mut [IoSliceMut<'_>], meta: &mut [RecvMeta]) -> io::Result<usize> {
+        self.state.load().recv(UdpSockRef::from(&self.socket), slices, meta)
+    }
+
+    fn send_run(&self, run: &Run<'_>, drops: &LiveDrops, stop: &Signal) {
+        let Err(error) = self.send_one(run.to, run.bytes, Some(run.segment), stop) else { return };
+        let refused = [Errno::EMSGSIZE, Errno::EIO, Errno::EINVAL].map(|errno| Some(errno as i32));
+        let segmented = run.bytes.len() > run.segment;
+        if !segmented || !refused.contains(&error.raw_os_error()) {
+            count_drop(drops, &error, run.bytes.len().div_ceil(run.segment));
+            return;
+        }
+        // Segmentation was refused, or one segment is too long for the way: one by one, none is lost for another.
+        for datagram in run.bytes.chunks(run.segment) {
+            if let Err(error) = self.send_one(run.to, datagram, None, stop) {
+                count_drop(drops, &error, 1);
+            }
+        }
+    }
+
+    /// Sends one datagram or one run; waits while the socket's buffer is full.
+    fn send_one(&self, to: SocketAddr, bytes: &[u8], segment: Option<usize>, stop: &Signal) -> io::Result<()> {
+        let transmit = Transmit { destination: to, ecn: None, contents: bytes, segment_size: segment, src_ip: None };
+        loop {
+            match self.state.load().try_send(UdpSockRef::from(&self.socket), &transmit) {
+                Err(error) if super::would_block(&error) => {
+                    let fds = [(self.as_fd(), PollFlags::POLLOUT), (stop.as_fd(), PollFlags::POLLIN)];
+                    if wait(fds, Some(SEND_WAIT))[1] {
+                        return Err(error);
+                    }
+                }
+                other => return other,
+            }
+        }
+    }
+}
+
+impl AsFd for UdpEnd {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.socket.as_fd()
+    }
+}
+
+fn count_drop(drops: &LiveDrops, error: &io::Error, datagrams: usize) {
+    let counter = if quinn_udp::is_msg_size_err(error) { &drops.too_long_for_way } else { &drops.send_failed };
+    counter.add(datagrams as u64);
+    tracing::trace!(%error, datagrams, "not sent");
+}
+
+fn lacks_ipv6(error: &io::Error) -> bool {
+    let lacking = [Errno::EAFNOSUPPORT, Errno::EADDRNOTAVAIL].map(|errno| Some(errno as i32));
+    lacking.contains(&error.raw_os_error())
+}

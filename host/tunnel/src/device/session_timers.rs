@@ -1,0 +1,238 @@
+//! When a session must do something, by the rules of the WireGuard paper (§6). Pure: times in, decisions out.
+
+use std::time::{Duration, Instant};
+
+use servos_mesh::Link;
+
+use crate::limits::{
+    KEEPALIVE_TIMEOUT, LINK_DOWN_AFTER, REJECT_AFTER_TIME, REKEY_AFTER_MESSAGES, REKEY_AFTER_TIME, REKEY_ATTEMPT_TIME,
+    REKEY_JITTER, REKEY_TIMEOUT,
+};
+use crate::noise::Keypair;
+
+/// Data sent and nothing heard for so long: something is wrong (§6.5).
+const ANSWER_TIMEOUT: Duration = KEEPALIVE_TIMEOUT.saturating_add(REKEY_TIMEOUT);
+
+/// What a session must do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Duty {
+    /// Send an initiation, the first or again.
+    Initiate,
+    /// Give up the handshake and what waits for it.
+    GiveUp,
+    /// Send an empty packet.
+    Keepalive,
+    /// End: nobody has used it for long.
+    End,
+}
+
+#[derive(Debug)]
+pub(super) struct SessionTimers {
+    idle_after: Duration,
+    last_used: Instant,
+    last_heard: Option<Instant>,
+    handshake: Option<Attempt>,
+    /// The first data sent that nothing was heard after.
+    unanswered_since: Option<Instant>,
+    /// The first data received that nothing was sent after.
+    reply_owed_since: Option<Instant>,
+    /// The peer did not answer when it should have.
+    silent: bool,
+    /// Earliest deadline that was armed and not yet taken.
+    armed: Option<Instant>,
+}
+
+/// A handshake that we began.
+#[derive(Debug)]
+struct Attempt {
+    /// Nothing was heard since.
+    quiet_since: Instant,
+    last_sent: Instant,
+    retry_at: Instant,
+    gives_up: Instant,
+    tries: u32,
+}
+
+impl SessionTimers {
+    /// The idle timer is armed from the start: a session whose handshake never completes ends like any other.
+    pub(super) fn new(now: Instant, idle_after: Duration) -> Self {
+        Self {
+            idle_after,
+            last_used: now,
+            last_heard: None,
+            handshake: None,
+            unanswered_since: None,
+            reply_owed_since: None,
+            silent: false,
+            armed: Some(now + idle_after),
+        }
+    }
+
+    /// Data was asked to be sent.
+    pub(super) fn on_wanted(&mut self, now: Instant) {
+        self.last_used = now;
+        if let Some(attempt) = &mut self.handshake {
+            attempt.gives_up = now + REKEY_ATTEMPT_TIME;
+        }
+    }
+
+    /// Data was sent.
+    pub(super) fn on_data_sent(&mut self, now: Instant) {
+        self.last_used = now;
+        self.reply_owed_since = None;
+        if self.unanswered_since.is_none() {
+            self.unanswered_since = Some(now);
+            self.arm(now + ANSWER_TIMEOUT);
+        }
+    }
+
+    /// An empty packet or a handshake message that answers was sent.
+    pub(super) fn on_answer_sent(&mut self) {
+        self.reply_owed_since = None;
+    }
+
+    /// Something authentic was received; `data` if it was more than empty.
+    pub(super) fn on_heard(&mut self, now: Instant, data: bool) {
+        self.last_heard = Some(now);
+        self.unanswered_since = None;
+        self.silent = false;
+        if let Some(attempt) = &mut self.handshake {
+            attempt.quiet_since = now;
+        }
+        if data {
+            self.last_used = now;
+            if self.reply_owed_since.is_none() {
+                self.reply_owed_since = Some(now);
+                self.arm(now + KEEPALIVE_TIMEOUT);
+            }
+        }
+    }
+
+    /// An initiation was sent. `jitter` is between 0 and 1.
+    pub(super) fn on_initiation_sent(&mut self, now: Instant, jitter: f64) {
+        let retry_at = now + REKEY_TIMEOUT + REKEY_JITTER.mul_f64(jitter);
+        match &mut self.handshake {
+            Some(attempt) => {
+                attempt.last_sent = now;
+                attempt.retry_at = retry_at;
+                attempt.tries += 1;
+            }
+            None => {
+                let gives_up = now + REKEY_ATTEMPT_TIME;
+                self.handshake = Some(Attempt { quiet_since: now, last_sent: now, retry_at, gives_up, tries: 1 });
+                self.arm(now + LINK_DOWN_AFTER);
+            }
+        }
+        self.arm(retry_at);
+    }
+
+    /// A keypair was agreed. Returns the round trip if our initiation was answered.
+    pub(super) fn on_handshake(&mut self, now: Instant, initiator: bool) -> Option<Duration> {
+        self.last_used = now;
+        self.arm(now + REJECT_AFTER_TIME);
+        if !initiator {
+            return None;
+        }
+        let attempt = self.handshake.take()?;
+        Some(now.saturating_duration_since(attempt.last_sent))
+    }
+
+    /// A keypair that the peer began has been confirmed: what we began in parallel is not needed.
+    pub(super) fn on_confirmed(&mut self) {
+        self.handshake = None;
+    }
+
+    /// Whether our initiation awaits its response.
+    pub(super) fn is_initiating(&self) -> bool {
+        self.handshake.is_some()
+    }
+
+    /// How often the present initiation has been sent.
+    pub(super) fn tries(&self) -> u32 {
+        self.handshake.as_ref().map_or(0, |attempt| attempt.tries)
+    }
+
+    /// Whether a keypair is so old, or so much used, that sending with it calls for the next.
+    pub(super) fn wants_rekey_on_send(&self, now: Instant, keypair: &Keypair) -> bool {
+        let old = keypair.initiator && keypair.age(now) >= REKEY_AFTER_TIME;
+        (old || keypair.sealed >= REKEY_AFTER_MESSAGES) && !self.is_initiating()
+    }
+
+    /// Whether a keypair is so old that it would die before the next chance to renew it.
+    pub(super) fn wants_rekey_on_receive(&self, now: Instant, keypair: &Keypair) -> bool {
+        let late = REJECT_AFTER_TIME - KEEPALIVE_TIMEOUT - REKEY_TIMEOUT;
+        keypair.initiator && keypair.age(now) >= late && !self.is_initiating()
+    }
+
+    /// What is due; to be asked again until there is nothing.
+    pub(super) fn due(&mut self, now: Instant) -> Option<Duty> {
+        if self.ends_at() <= now {
+            return Some(Duty::End);
+        }
+        if self.handshake.as_ref().is_some_and(|attempt| attempt.quiet_since + LINK_DOWN_AFTER <= now) {
+            self.silent = true;
+        }
+        if let Some(attempt) = self.handshake.as_ref().filter(|attempt| attempt.retry_at <= now) {
+            if attempt.gives_up > now {
+                return Some(Duty::Initiate);
+            }
+            self.handshake = None;
+            self.silent = true;
+            return Some(Duty::GiveUp);
+        }
+        if self.unanswered_since.is_some_and(|since| since + ANSWER_TIMEOUT <= now) {
+            self.unanswered_since = None;
+            self.silent = true;
+            if !self.is_initiating() {
+                return Some(Duty::Initiate);
+            }
+        }
+        if self.reply_owed_since.is_some_and(|since| since + KEEPALIVE_TIMEOUT <= now) {
+            self.reply_owed_since = None;
+            return Some(Duty::Keepalive);
+        }
+        None
+    }
+
+    /// Arms for what is due next, if nothing happens meanwhile. `dies` is when the newest keypair does.
+    pub(super) fn arm_next(&mut self, now: Instant, dies: Option<Instant>) {
+        let attempt = self.handshake.as_ref();
+        let down = attempt.map(|attempt| attempt.quiet_since + LINK_DOWN_AFTER).filter(|_| !self.silent);
+        let candidates = [
+            attempt.map(|attempt| attempt.retry_at),
+            down,
+            self.unanswered_since.map(|since| since + ANSWER_TIMEOUT),
+            self.reply_owed_since.map(|since| since + KEEPALIVE_TIMEOUT),
+            dies.filter(|dies| *dies > now),
+        ];
+        let next = candidates.into_iter().flatten().fold(self.ends_at(), Instant::min);
+        self.armed = Some(next);
+    }
+
+    /// When the session ends, if nobody uses it.
+    pub(super) fn ends_at(&self) -> Instant {
+        self.last_used + self.idle_after
+    }
+
+    /// The way to the peer. `dies` is when the newest keypair does.
+    pub(super) fn link(&self, now: Instant, dies: Option<Instant>) -> Link {
+        if self.silent {
+            return Link::Down;
+        }
+        if dies.is_some_and(|dies| dies > now) { Link::Up } else { Link::Idle }
+    }
+
+    /// Whether something authentic was received within `time`.
+    pub(super) fn was_heard_within(&self, now: Instant, time: Duration) -> bool {
+        self.last_heard.is_some_and(|heard| now.saturating_duration_since(heard) < time)
+    }
+
+    /// The earliest deadline that was armed since this was asked last.
+    pub(super) fn take_armed(&mut self) -> Option<Instant> {
+        self.armed.take()
+    }
+
+    fn arm(&mut self, due: Instant) {
+        self.armed = Some(self.armed.map_or(due, |armed| armed.min(due)));
+    }
+}

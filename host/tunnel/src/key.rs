@@ -1,0 +1,60 @@
+//! This server's private key: erased from memory when dropped, never shown by `Debug`.
+
+use std::fmt;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use servos_mesh::PublicKey;
+use x25519_dalek::StaticSecret;
+use zeroize::{Zeroize, Zeroizing};
+
+/// A Curve25519 private key. Made on the server, never leaves it.
+#[derive(Clone)]
+pub struct PrivateKey(StaticSecret);
+
+impl PrivateKey {
+    /// Makes a key from the operating system's random numbers.
+    pub fn generate() -> Self {
+        let mut bytes: [u8; 32] = rand::random();
+        let key = Self(StaticSecret::from(bytes));
+        bytes.zeroize();
+        key
+    }
+
+    /// Reads what `wg genkey` prints; white space around it is ignored.
+    ///
+    /// # Errors
+    ///
+    /// [`PrivateKeyError`] if it is not 32 bytes in base64.
+    pub fn from_base64(text: &str) -> Result<Self, PrivateKeyError> {
+        let mut decoded = STANDARD.decode(text.trim()).map(Zeroizing::new).map_err(|_| PrivateKeyError)?;
+        let bytes: &mut [u8; 32] = decoded.as_mut_slice().try_into().map_err(|_| PrivateKeyError)?;
+        Ok(Self(StaticSecret::from(*bytes)))
+    }
+
+    /// The key as `wg genkey` prints it.
+    pub fn to_base64(&self) -> Zeroizing<String> {
+        Zeroizing::new(STANDARD.encode(Zeroizing::new(self.0.to_bytes())))
+    }
+
+    /// The public half.
+    pub fn public_key(&self) -> PublicKey {
+        let public = x25519_dalek::PublicKey::from(&self.0);
+        PublicKey::from_bytes(public.to_bytes()).expect("a clamped scalar times the base point is never zero")
+    }
+
+    pub(crate) fn secret(&self) -> &StaticSecret {
+        &self.0
+    }
+}
+
+impl fmt::Debug for PrivateKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("PrivateKey(redacted)")
+    }
+}
+
+/// A text that is no private key. The text itself is never repeated.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("not a private key: expected 32 bytes in base64 (44 characters, as `wg genkey` prints)")]
+pub struct PrivateKeyError;

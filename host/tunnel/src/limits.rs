@@ -1,0 +1,116 @@
+//! Every limit and time-out of the tunnel, each with its reason.
+
+use std::time::Duration;
+
+/// What a device may hold, and for how long. Settings; tests shorten them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// A session goes when no data has passed and no handshake was completed for so long: three minutes after its
+    /// last keypair died ([`REJECT_AFTER_TIME`]).
+    pub session_idle: Duration,
+    /// Sessions at a time: about 14 KiB each, so a gigabyte at most. Further peers are refused until one goes.
+    pub sessions: usize,
+    /// Packets that wait for handshakes, in all: about 6 MB of 1,420 bytes.
+    pub held_packets: usize,
+    /// Packets that wait for the handshake of one peer; the oldest gives way. The kernel's `MAX_STAGED_PACKETS`.
+    pub held_packets_a_peer: usize,
+    /// Handshakes a second before cookies are asked for. One costs the answering side about 0.4 ms: a sixth of a core.
+    pub handshakes_a_second: u64,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            session_idle: Duration::from_secs(360),
+            sessions: 65_536,
+            held_packets: 4_096,
+            held_packets_a_peer: 128,
+            handshakes_a_second: 400,
+        }
+    }
+}
+
+/// A keypair this old is renewed when its initiator sends (WireGuard paper §6.1).
+pub const REKEY_AFTER_TIME: Duration = Duration::from_secs(120);
+
+/// A keypair this old neither seals nor opens (§6.1).
+pub const REJECT_AFTER_TIME: Duration = Duration::from_secs(180);
+
+/// Retries of a handshake end this long after the last packet that asked for it (§6.1).
+pub const REKEY_ATTEMPT_TIME: Duration = Duration::from_secs(90);
+
+/// An initiation unanswered for so long, plus jitter, is sent again (§6.1).
+pub const REKEY_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Longest jitter on [`REKEY_TIMEOUT`] (§6.1).
+pub const REKEY_JITTER: Duration = Duration::from_millis(333);
+
+/// Data received and nothing sent for so long: an empty packet answers (§6.5).
+pub const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Initiations unanswered for so long: the link is down.
+pub const LINK_DOWN_AFTER: Duration = Duration::from_secs(10);
+
+/// A roamed endpoint that was heard from within this time stands against a changed record: a live peer answers
+/// within [`KEEPALIVE_TIMEOUT`] and [`REKEY_TIMEOUT`].
+pub const ROAMED_FRESH: Duration = Duration::from_secs(15);
+
+/// Messages that a keypair seals before it is renewed (§6.1).
+pub const REKEY_AFTER_MESSAGES: u64 = 1 << 60;
+
+/// Messages that a keypair seals and opens at most (§6.1); the rest is the replay window's room.
+pub const REJECT_AFTER_MESSAGES: u64 = u64::MAX - (1 << 13);
+
+/// Timestamps of evicted peers that are kept (16 bytes each): one for each address of the mesh.
+pub const KEPT_TIMESTAMPS: usize = 1 << 22;
+
+/// Sealed packets are padded to a multiple of this many bytes (§5.4.6).
+pub const PADDING: usize = 16;
+
+/// Bytes that a transport message adds to a packet: header of 16, tag of 16 (§5.4.6).
+pub const OVERHEAD: usize = 32;
+
+/// Bytes that IPv6, UDP and WireGuard add: what the tunnel's MTU stays below the way's.
+pub const OUTER_OVERHEAD: u16 = 80;
+
+/// Lowest MTU of the interface: IPv6 asks for it (RFC 8200 §5).
+pub const MIN_MTU: u16 = 1_280;
+
+/// Highest MTU of the interface: what fits one UDP datagram over IPv4 with room for padding.
+pub const MAX_MTU: u16 = 65_424;
+
+/// MTU while there is no route to learn it from: the kernel's default for WireGuard.
+pub const DEFAULT_MTU: u16 = 1_420;
+
+/// Highest MTU that is learnt from routes: jumbo frames. A loopback's 65,536 is nobody's way out.
+pub const MAX_LEARNT_MTU: u16 = 9_000 - OUTER_OVERHEAD;
+
+/// Segments that one read from the interface may be split into: 64 KiB in segments of the smallest MSS (48 bytes).
+pub const TUN_SEGMENTS: usize = 1_400;
+
+/// Bytes of datagrams that gather before they are sent: one full segmentation-offload packet.
+pub const SEND_BATCH_BYTES: usize = 65_536;
+
+/// Bytes of one datagram batch on a socket (IPv4's limit for UDP).
+pub const MAX_UDP_PAYLOAD: usize = 65_507;
+
+/// Packets that gather before they are written to the interface; each has 64 KiB of address space to be coalesced in.
+pub const WRITE_BATCH_PACKETS: usize = 128;
+
+/// Receive and send buffer asked of each UDP socket: 4 MiB, some 20 ms at 1.6 Gbit/s.
+pub const SOCKET_BUFFER: usize = 4 << 20;
+
+/// A full socket buffer is waited for so long, then looked at whether to stop.
+pub const SEND_WAIT: Duration = Duration::from_millis(100);
+
+/// The interface is down: so long until it is tried again.
+pub const LINK_DOWN_WAIT: Duration = Duration::from_millis(200);
+
+/// Bytes of one request on the UAPI socket: `get=1` has 7; what is set is refused, however long up to here.
+pub const UAPI_REQUEST_BYTES: usize = 1 << 20;
+
+/// Bytes of one line of a request: `private_key=` and 64 digits is the longest that means something.
+pub const UAPI_LINE_BYTES: usize = 512;
+
+/// A client of the UAPI socket that says nothing for so long is hung up on, so that others get their turn.
+pub const UAPI_TIMEOUT: Duration = Duration::from_secs(3);

@@ -1,0 +1,114 @@
+//! The socket that `wg` connects to: `/var/run/wireguard/<interface>.sock`, for root alone.
+
+use std::fs::{self, DirBuilder, Permissions};
+use std::io::{self, Read as _, Write as _};
+use std::os::fd::AsFd as _;
+use std::os::unix::fs::{DirBuilderExt as _, PermissionsExt as _};
+use std::os::unix::net::{UnixListener, UnixStream};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::thread::{self, JoinHandle};
+
+use nix::poll::PollFlags;
+
+use super::answer::answer;
+use super::request::{Request, RequestReader};
+use crate::Device;
+use crate::backend::userspace::{Signal, wait};
+use crate::limits::UAPI_TIMEOUT;
+use crate::tunnel::TunnelError;
+
+const FOLDER: &str = "/var/run/wireguard";
+
+/// A thread that answers one client after the other. Stops, and removes its socket, when dropped.
+pub(crate) struct UapiServer {
+    path: PathBuf,
+    stop: Arc<Signal>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl UapiServer {
+    pub(crate) fn start(interface: &str, port: u16, device: Arc<Device>) -> Result<Self, TunnelError> {
+        let path = Path::new(FOLDER).join(format!("{interface}.sock"));
+        let failed = |source| TunnelError::Uapi { path: path.clone(), source };
+        if UnixStream::connect(&path).is_ok() {
+            return Err(TunnelError::UapiInUse { path });
+        }
+        let listener = bind(&path).map_err(failed)?;
+        let stop = Arc::new(Signal::new().map_err(TunnelError::Thread)?);
+        let run = {
+            let stop = stop.clone();
+            move || serve(&listener, &stop, &device, port)
+        };
+        let thread = thread::Builder::new().name("wg-uapi".to_owned()).spawn(run).map_err(TunnelError::Thread)?;
+        Ok(Self { path, stop, thread: Some(thread) })
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+}
+
+impl Drop for UapiServer {
+    fn drop(&mut self) {
+        self.stop.raise();
+        // A panic of the thread was printed by it.
+        let _ = self.thread.take().map(JoinHandle::join);
+        // Whoever removed it before us did our work.
+        let _ = fs::remove_file(&self.path);
+    }
+}
+
+/// Nobody listens on the path: what lies there is left from a process that died.
+fn bind(path: &Path) -> io::Result<UnixListener> {
+    DirBuilder::new().recursive(true).mode(0o700).create(FOLDER)?;
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        _ => {}
+    }
+    let listener = UnixListener::bind(path)?;
+    fs::set_permissions(path, Permissions::from_mode(0o600))?;
+    listener.set_nonblocking(true)?;
+    Ok(listener)
+}
+
+fn serve(listener: &UnixListener, stop: &Signal, device: &Device, port: u16) {
+    loop {
+        match listener.accept() {
+            Ok((client, _)) => {
+                if let Err(error) = converse(client, stop, device, port) {
+                    tracing::debug!(%error, "a client of the UAPI socket was lost");
+                }
+            }
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+            Err(error) => tracing::debug!(%error, "a client of the UAPI socket could not be accepted"),
+        }
+        if wait([(listener.as_fd(), PollFlags::POLLIN), (stop.as_fd(), PollFlags::POLLIN)], None)[1] {
+            return;
+        }
+    }
+}
+
+/// Answers until the client ends, says nothing for long, or says too much.
+fn converse(mut client: UnixStream, stop: &Signal, device: &Device, port: u16) -> io::Result<()> {
+    client.set_nonblocking(false)?;
+    client.set_write_timeout(Some(UAPI_TIMEOUT))?;
+    let mut reader = RequestReader::default();
+    let mut bytes = [0; 4_096];
+    loop {
+        let fds = [(client.as_fd(), PollFlags::POLLIN), (stop.as_fd(), PollFlags::POLLIN)];
+        if wait(fds, Some(UAPI_TIMEOUT)) != [true, false] {
+            return Ok(());
+        }
+        let count = client.read(&mut bytes)?;
+        if count == 0 {
+            return Ok(());
+        }
+        let Ok(requests) = reader.read(&bytes[..count]) else {
+            return client.write_all(answer(Request::Unknown, device, port).as_bytes());
+        };
+        for request in requests {
+            client.write_all(answer(request, device, port).as_bytes())?;
+        }
+    }
+}

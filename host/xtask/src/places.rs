@@ -1,0 +1,38 @@
+//! Where things lie: the workspace, its guests, and the cache outside it.
+
+use std::path::{Path, PathBuf};
+
+/// The workspace.
+pub fn root() -> PathBuf {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+    root.canonicalize().unwrap_or(root)
+}
+
+/// Built guests, where the agent's build script looks for them.
+pub fn guests() -> PathBuf {
+    root().join("target/guests")
+}
+
+/// Kept between checkouts: tools, and build products of dependencies.
+pub fn cache() -> PathBuf {
+    if let Some(cache) = std::env::var_os("SERVOS_CACHE") {
+        return cache.into();
+    }
+    let home = std::env::var_os("HOME").map_or_else(|| PathBuf::from("/root"), PathBuf::from);
+    std::env::var_os("XDG_CACHE_HOME").map_or_else(|| home.join(".cache"), PathBuf::from).join("servos-mesh")
+}
+
+/// Tools that Debian does not have: `bin/bpf-linker`, `bin/cargo-deny`, `traefik`.
+pub fn tools() -> PathBuf {
+    cache().join("tools")
+}
+
+/// Cargo's target folder for the workspace.
+pub fn target() -> PathBuf {
+    std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| cache().join("target"), PathBuf::from)
+}
+
+/// Cargo's target folder for the guests, which are built by another compiler.
+pub fn guest_target() -> PathBuf {
+    cache().join("guest-target")
+}

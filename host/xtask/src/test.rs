@@ -1,0 +1,103 @@
+//! `test`: every check and every test; all of them run, whatever fails before.
+
+use std::process::{Command, ExitCode};
+use std::time::{Duration, Instant};
+
+use anyhow::Result;
+
+use crate::build::{self, cargo};
+use crate::command::{output, status};
+use crate::{places, setup};
+
+/// Sets up, builds, checks, tests.
+pub fn main() -> Result<ExitCode> {
+    setup::all(true)?;
+    setup::checks(true)?;
+    build::all(false)?;
+    let mut table = Table::default();
+    table.step("cargo fmt", cargo().args(["fmt", "--all", "--check"]));
+    let mut fmt = Command::new("cargo");
+    table.step("cargo fmt (eBPF)", fmt.args(["fmt", "--check"]).current_dir(places::root().join("bpf/mesh-wakeup")));
+    let clippy = ["clippy", "--workspace", "--all-targets", "--quiet", "--", "-D", "warnings"];
+    table.step("cargo clippy", cargo().args(clippy));
+    table.step("cargo deny", &mut deny(&["bans", "licenses", "sources"]));
+    match fetch_advisories() {
+        Ok(()) => table.step("cargo deny (advisories)", &mut deny(&["advisories"])),
+        Err(reason) => table.leave_out("cargo deny (advisories)", &reason),
+    }
+    let doc = ["doc", "--workspace", "--no-deps", "--quiet"];
+    table.step("cargo doc", cargo().args(doc).env("RUSTDOCFLAGS", "-D warnings"));
+    table.step("cargo test", cargo().args(["test", "--workspace", "--no-fail-fast"]));
+    Ok(table.finish())
+}
+
+fn deny(checks: &[&str]) -> Command {
+    let mut command = cargo_deny();
+    command.args(["--log-level", "warn", "check"]).args(checks);
+    command
+}
+
+/// Brings the database of advisories, or says why it cannot be had.
+fn fetch_advisories() -> Result<(), String> {
+    let fetched = cargo_deny().args(["fetch", "db"]).output().map_err(|error| error.to_string())?;
+    if fetched.status.success() {
+        return Ok(());
+    }
+    let said = String::from_utf8_lossy(&fetched.stderr).into_owned();
+    let last = said.lines().map(str::trim).rfind(|line| !line.is_empty()).unwrap_or("no reason given");
+    Err(format!("the database of advisories cannot be fetched: {last}"))
+}
+
+fn cargo_deny() -> Command {
+    let mut command = Command::new(places::tools().join("bin/cargo-deny"));
+    command.current_dir(places::root());
+    command
+}
+
+/// What became of a step.
+enum Outcome {
+    Passed,
+    Failed,
+    LeftOut,
+}
+
+#[derive(Default)]
+struct Table {
+    lines: Vec<(String, Outcome, Duration)>,
+}
+
+impl Table {
+    fn step(&mut self, name: &str, command: &mut Command) {
+        println!("== {name}");
+        let began = Instant::now();
+        let passed = status(command).map(|status| status.success()).unwrap_or_else(|error| {
+            eprintln!("{error:#}");
+            false
+        });
+        let outcome = if passed { Outcome::Passed } else { Outcome::Failed };
+        self.lines.push((name.to_owned(), outcome, began.elapsed()));
+    }
+
+    fn leave_out(&mut self, name: &str, reason: &str) {
+        println!("== {name}: left out, {reason}");
+        self.lines.push((name.to_owned(), Outcome::LeftOut, Duration::ZERO));
+    }
+
+    fn finish(&self) -> ExitCode {
+        println!("== summary ({})", output("rustc", &["--version"]).unwrap_or_default());
+        let mut failed = 0;
+        for (name, outcome, took) in &self.lines {
+            let word = match outcome {
+                Outcome::Passed => "PASS",
+                Outcome::LeftOut => "LEFT OUT",
+                Outcome::Failed => {
+                    failed += 1;
+                    "FAIL"
+                }
+            };
+            println!("{word:<9} {name:<26} {:>7.1} s", took.as_secs_f64());
+        }
+        println!("{} steps, {failed} failed", self.lines.len());
+        if failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+    }
+}

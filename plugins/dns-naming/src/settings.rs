@@ -1,0 +1,35 @@
+//! The plugin's settings.
+
+use serde::Deserialize;
+
+/// `[plugins.settings.dns-naming]` in `agent.toml`.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Settings {
+    /// Seconds that an answer may be kept: short, since instances come and go.
+    pub ttl: u32,
+    /// Most answers to one question, 1 to 64.
+    pub max_answers: usize,
+    /// Whether this server's own instance comes first.
+    pub prefer_local: bool,
+    /// Whether HTTP services with mesh failover answer with this server's proxy while it listens.
+    pub proxy: bool,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self { ttl: 5, max_answers: 8, prefer_local: true, proxy: true }
+    }
+}
+
+impl Settings {
+    pub(crate) fn check(&self) -> Result<(), String> {
+        if !(1..=64).contains(&self.max_answers) {
+            return Err(format!("max_answers = {}: give 1 to 64", self.max_answers));
+        }
+        if self.ttl > 3_600 {
+            return Err(format!("ttl = {}: give 3600 seconds at most", self.ttl));
+        }
+        Ok(())
+    }
+}
