@@ -11,8 +11,10 @@ fn every_file_exists_and_holds_its_names() {
     for row in table.lines().filter(|line| line.starts_with("| ") && line.contains("](")) {
         let cells: Vec<_> = row.trim_matches('|').split('|').map(str::trim).collect();
         let [question, file, names] = cells[..] else { panic!("not three cells: {row}") };
-        let path = file.split("](").nth(1).and_then(|rest| rest.strip_suffix(')')).unwrap_or_else(|| panic!("no link: {row}"));
-        let text = std::fs::read_to_string(root.join("host").join(path)).unwrap_or_else(|error| panic!("{path}: {error}"));
+        let path =
+            file.split("](").nth(1).and_then(|rest| rest.strip_suffix(')')).unwrap_or_else(|| panic!("no link: {row}"));
+        let text =
+            std::fs::read_to_string(root.join("host").join(path)).unwrap_or_else(|error| panic!("{path}: {error}"));
         for name in names.split('`').skip(1).step_by(2) {
             assert!(text.contains(name), "{question}: {path} does not hold {name}");
         }

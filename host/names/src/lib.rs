@@ -33,8 +33,8 @@ pub use network::{Network, NetworkError};
 pub use rebinding::without_mesh_addresses;
 pub use resolve::Resolve;
 pub use resolver::{
-    Facts, FileStep, HostResolver, InCharge, LinkFacts, LinkStep, Listening, OnDisk, Present, ResolvConf, ResolvConfFile,
-    ResolvedFacts, ResolverError, ResolverPlan, ResolverReport, ResolverWatch, Step, Wanted, plan_resolver, plan_restore,
-    restore_resolver,
+    Facts, FileStep, HostResolver, InCharge, LinkFacts, LinkStep, Listening, OnDisk, Present, ResolvConf,
+    ResolvConfFile, ResolvedFacts, ResolverError, ResolverPlan, ResolverReport, ResolverWatch, Step, Wanted,
+    plan_resolver, plan_restore, restore_resolver,
 };
 pub use settings::{NamesSettings, ResolverChoice, ResolverPaths};

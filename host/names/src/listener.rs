@@ -133,7 +133,9 @@ fn bind_tcp(address: SocketAddrV4) -> io::Result<TcpListener> {
 fn remedy(error: &io::Error) -> String {
     match error.kind() {
         io::ErrorKind::AddrInUse => {
-            format!("{error}: another DNS server listens on all addresses; bind it to its own ones (dnsmasq: bind-interfaces)")
+            format!(
+                "{error}: another DNS server listens on all addresses; bind it to its own ones (dnsmasq: bind-interfaces)"
+            )
         }
         io::ErrorKind::AddrNotAvailable => format!("{error}: no interface has this address yet"),
         io::ErrorKind::PermissionDenied => format!("{error}: port 53 needs root or CAP_NET_BIND_SERVICE"),

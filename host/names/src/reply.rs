@@ -170,9 +170,7 @@ fn record(answer: &Answer, name: &Name, setting: Setting<'_>) -> Option<Record> 
     };
     let rdata = match &answer.rdata {
         Rdata::A(address) => RData::A(A(*address)),
-        Rdata::Srv { priority, weight, port, target } => {
-            RData::SRV(SRV::new(*priority, *weight, *port, full(target)?))
-        }
+        Rdata::Srv { priority, weight, port, target } => RData::SRV(SRV::new(*priority, *weight, *port, full(target)?)),
         Rdata::Ptr(target) => RData::PTR(PTR(full(target)?)),
         Rdata::Txt(texts) => RData::TXT(TXT::new(texts.clone())),
     };

@@ -81,8 +81,7 @@ fn bare(text: &str, plain: bool, record_type: RecordType, domain: &str) -> Route
     if below(domain, text).is_some() {
         return Route::Empty(Zone::Bare);
     }
-    let of_a_zone =
-        matches!(record_type, RecordType::DS | RecordType::DNSKEY | RecordType::NS | RecordType::SOA);
+    let of_a_zone = matches!(record_type, RecordType::DS | RecordType::DNSKEY | RecordType::NS | RecordType::SOA);
     match (plain, of_a_zone) {
         (true, true) => plugins(text, Zone::Bare, Otherwise::Forward),
         (true, false) => plugins(text, Zone::Bare, Otherwise::NoSuchName),

@@ -1,5 +1,7 @@
 //! Names that are not the mesh's, with real dnsmasq as the upstream.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
 mod common;
 
 use std::net::SocketAddr;
@@ -175,19 +177,16 @@ fn dead_upstreams_do_not_hold_up_the_meshs_names() {
         // More than may be under way at once: those on top are told so without delay.
         let name = b"\x03www\x07example\x03com\x00\x00\x01\x00\x01";
         let mut buffer = [0; 512];
-        let mut overloaded = 0;
         for id in 0..=servos_names::limits::CONCURRENT_FORWARDS as u16 {
             socket.send(&[&id.to_be_bytes()[..], &[1, 0, 0, 1, 0, 0, 0, 0, 0, 0], name].concat()).await.unwrap();
-            // Let the server take it before its socket's buffer is full.
-            common::machine::until(|| async {
-                (served.server.counters().queries > u64::from(id)).then_some(())
-            })
-            .await;
+            // Let the server take it, before its socket's buffer is full and before the first ones are given up.
+            while served.server.counters().queries <= u64::from(id) {
+                tokio::task::yield_now().await;
+            }
         }
         assert_eq!(dig_short("api A").await, ["100.64.0.1"]);
         socket.recv(&mut buffer).await.unwrap();
-        overloaded += served.server.counters().overloaded;
-        assert_eq!(overloaded, 1);
+        assert_eq!(served.server.counters().overloaded, 1);
         assert_eq!(buffer[3] & 0x0f, 2, "SERVFAIL");
     });
 }

@@ -117,13 +117,13 @@ impl WakeupFilter {
         for (index, word) in self.known.changes(&next) {
             self.known_map.set(index, word, 0).map_err(WakeupError::Map)?;
         }
-        let still_active = self.active.clone();
+        let still_active = self.active.intersection(&next);
         for (index, word) in self.active.changes(&still_active) {
             self.active_map.set(index, word, 0).map_err(WakeupError::Map)?;
         }
         self.active = still_active;
         self.known = next;
-        Ok(())
+        self.forget_events_of_the_unknown()
     }
 
     /// Whether a peer has a session. Either way its pending wake event is seen to.

@@ -50,7 +50,7 @@ enum Filter {
     /// Tried once; the reason stands in `status`.
     Unavailable(String),
     /// On the interface's egress.
-    Attached(WakeupFilter),
+    Attached(Box<WakeupFilter>),
 }
 
 type SharedFilter = Arc<Mutex<Filter>>;
@@ -168,7 +168,7 @@ impl TunnelPart {
                     Ok(None) => {}
                     Err(problem) => warn!(%problem, "wake events cannot be read"),
                 }
-                Filter::Attached(filter)
+                Filter::Attached(Box::new(filter))
             }
             Err(problem) => unavailable(chain(&problem)),
         };

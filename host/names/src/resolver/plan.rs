@@ -89,7 +89,8 @@ pub fn plan(facts: &Facts, wanted: &Wanted) -> ResolverPlan {
         InCharge::Nobody(_) => {
             back(&mut plan);
             plan.problems.push(
-                "names.resolver = \"resolved\", and systemd-resolved is not on D-Bus: start it, or choose \"auto\"".to_owned(),
+                "names.resolver = \"resolved\", and systemd-resolved is not on D-Bus: start it, or choose \"auto\""
+                    .to_owned(),
             );
         }
         InCharge::Resolved if !facts.listening.mesh => {
@@ -169,12 +170,7 @@ fn in_charge(facts: &Facts, former: Option<&ResolvConf>, choice: ResolverChoice)
     }
 }
 
-fn upstreams(
-    facts: &Facts,
-    former: Option<&ResolvConf>,
-    in_charge: InCharge,
-    wanted: &Wanted,
-) -> Vec<SocketAddr> {
+fn upstreams(facts: &Facts, former: Option<&ResolvConf>, in_charge: InCharge, wanted: &Wanted) -> Vec<SocketAddr> {
     let none = ResolvConf::default();
     let resolved = facts.resolved.as_ref().map(|resolved| resolved.servers.as_slice());
     let found = match (wanted.upstreams.as_slice(), in_charge, resolved) {

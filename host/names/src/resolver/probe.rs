@@ -44,7 +44,8 @@ async fn ask(address: Ipv4Addr, domain: &HostName) -> io::Result<bool> {
         let length = socket.recv(&mut buffer).await?;
         let Ok(answer) = Message::from_vec(&buffer[..length]) else { continue };
         if answer.metadata.id == message.metadata.id {
-            let is_soa = answer.answers.iter().any(|record| record.name == zone && matches!(record.data, RData::SOA(_)));
+            let is_soa =
+                answer.answers.iter().any(|record| record.name == zone && matches!(record.data, RData::SOA(_)));
             return Ok(answer.metadata.authoritative && is_soa);
         }
     }

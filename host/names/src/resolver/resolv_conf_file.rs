@@ -207,9 +207,7 @@ fn read(path: &Path) -> Result<Option<String>, ResolverError> {
             file.take(RESOLV_CONF_BYTES).read_to_end(&mut bytes).map_err(failed)?;
             Ok(Some(String::from_utf8_lossy(&bytes).into_owned()))
         }
-        Err(error) if error.kind() == ErrorKind::NotFound => {
-            Ok(fs::symlink_metadata(path).is_ok().then(String::new))
-        }
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(fs::symlink_metadata(path).is_ok().then(String::new)),
         Err(error) => Err(failed(error)),
     }
 }

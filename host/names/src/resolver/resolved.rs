@@ -94,16 +94,15 @@ impl Resolved {
     /// Does one step for the interface with that number.
     pub(crate) async fn run(&mut self, index: i32, step: &LinkStep) -> Result<(), ResolverError> {
         let Ok(bus) = self.bus().await else { return Err(ResolverError::Silent { call: "D-Bus" }) };
-        let manager = call("Manager", ManagerProxy::builder(&bus).cache_properties(CacheProperties::No).build()).await?;
+        let manager =
+            call("Manager", ManagerProxy::builder(&bus).cache_properties(CacheProperties::No).build()).await?;
         match step {
             LinkStep::SetDns(address) => {
                 let servers = [(AF_INET, address.octets().to_vec())];
                 call("SetLinkDNS", manager.set_link_dns(index, &servers)).await
             }
             LinkStep::SetDomains(domains) => call("SetLinkDomains", manager.set_link_domains(index, domains)).await,
-            LinkStep::NoDefaultRoute => {
-                call("SetLinkDefaultRoute", manager.set_link_default_route(index, false)).await
-            }
+            LinkStep::NoDefaultRoute => call("SetLinkDefaultRoute", manager.set_link_default_route(index, false)).await,
             LinkStep::NoLlmnr => call("SetLinkLLMNR", manager.set_link_llmnr(index, "no")).await,
             LinkStep::NoMulticastDns => call("SetLinkMulticastDNS", manager.set_link_multicast_dns(index, "no")).await,
             LinkStep::NoDnssec => call("SetLinkDNSSEC", manager.set_link_dnssec(index, "no")).await,
@@ -120,7 +119,8 @@ impl Resolved {
             return Ok(None);
         }
         let index = if_nametoindex(interface).ok().and_then(|index| i32::try_from(index).ok());
-        let manager = call("Manager", ManagerProxy::builder(&bus).cache_properties(CacheProperties::No).build()).await?;
+        let manager =
+            call("Manager", ManagerProxy::builder(&bus).cache_properties(CacheProperties::No).build()).await?;
         let mut servers = call("DNSEx", manager.dns_ex()).await?;
         servers.retain(|(of, ..)| Some(*of) != index);
         if servers.is_empty() {
@@ -156,7 +156,8 @@ pub(crate) async fn connect(address: Option<&str>) -> Result<Connection, Resolve
 }
 
 async fn is_there(bus: &Connection) -> Result<bool, ResolverError> {
-    let name = BusName::try_from(NAME).map_err(|error| ResolverError::Call { call: "NameHasOwner", source: error.into() })?;
+    let name =
+        BusName::try_from(NAME).map_err(|error| ResolverError::Call { call: "NameHasOwner", source: error.into() })?;
     let asking = async { Ok(DBusProxy::new(bus).await?.name_has_owner(name).await?) };
     call("NameHasOwner", asking).await
 }

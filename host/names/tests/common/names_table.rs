@@ -33,19 +33,26 @@ impl NamesTable {
     /// "pass" for all else), `api.example.org`.
     pub fn example() -> Self {
         let a = |address: &str| answer(600, Rdata::A(address.parse().unwrap()));
-        let srv = |target: &str, port| {
-            answer(5, Rdata::Srv { priority: 0, weight: 100, port, target: target.to_owned() })
-        };
+        let srv =
+            |target: &str, port| answer(5, Rdata::Srv { priority: 0, weight: 100, port, target: target.to_owned() });
         let big = (1..=64).map(|last| answer(5, Rdata::A(Ipv4Addr::new(100, 64, 1, 65 - last)))).collect();
         Self::new()
             .with("postgres", RecordType::A, Outcome::Answers(vec![a("100.64.0.2"), a("100.64.0.1")]))
-            .with("postgres", RecordType::Txt, Outcome::Answers(vec![answer(5, Rdata::Txt(vec!["a b".into(), "c".into()]))]))
+            .with(
+                "postgres",
+                RecordType::Txt,
+                Outcome::Answers(vec![answer(5, Rdata::Txt(vec!["a b".into(), "c".into()]))]),
+            )
             .with("api", RecordType::A, Outcome::Answers(vec![a("100.64.0.1")]))
             .with("api.example.org", RecordType::A, Outcome::Answers(vec![a("100.64.0.1")]))
             .with("_http._tcp.api", RecordType::Srv, Outcome::Answers(vec![srv("s2", 8080), srv("s1", 8081)]))
             .with("s1", RecordType::A, Outcome::Answers(vec![a("100.64.0.1")]))
             .with("s2", RecordType::A, Outcome::Answers(vec![a("100.64.0.2")]))
-            .with("2.0.64.100.in-addr.arpa", RecordType::Ptr, Outcome::Answers(vec![answer(5, Rdata::Ptr("s2".into()))]))
+            .with(
+                "2.0.64.100.in-addr.arpa",
+                RecordType::Ptr,
+                Outcome::Answers(vec![answer(5, Rdata::Ptr("s2".into()))]),
+            )
             .with("big", RecordType::A, Outcome::Answers(big))
             .with("broken", RecordType::A, Outcome::Failed)
             .with("broken", RecordType::Aaaa, Outcome::Failed)
@@ -81,9 +88,9 @@ impl Resolve for NamesTable {
         if let Some(outcome) = outcomes.get(&(question.name.clone(), question.record_type)) {
             return outcome.clone();
         }
-        let exists = outcomes.iter().any(|((name, _), outcome)| {
-            *name == question.name && matches!(outcome, Outcome::Answers(_))
-        });
+        let exists = outcomes
+            .iter()
+            .any(|((name, _), outcome)| *name == question.name && matches!(outcome, Outcome::Answers(_)));
         if exists { Outcome::NoData } else { Outcome::Pass }
     }
 

@@ -41,7 +41,7 @@ pub fn configure<H: Holds>(text: &str, make: impl FnOnce(&str) -> Result<H::Plug
 
 /// A panic becomes a trap; its message goes to the log before.
 fn say_panics() {
-    std::panic::set_hook(Box::new(|panic| log(Level::Error, &panic.to_string())));
+    std::panic::set_hook(Box::new(|panic| log(Level::Error, &panic.to_string().replace('\n', " "))));
 }
 
 /// Writes to the host's log.
