@@ -8,11 +8,10 @@ fn main() {
     let manifest = std::env::var_os("CARGO_MANIFEST_DIR").expect("cargo sets it");
     let folder = PathBuf::from(manifest).join("../../target/guests");
     for guest in GUESTS {
-        let path = folder.join(guest);
-        println!("cargo::rerun-if-changed={}", path.display());
-        if !path.is_file() {
-            println!("cargo::error=the guests are not built ({guest} is missing): run `cargo xtask build`");
-        }
+        println!("cargo::rerun-if-changed={}", folder.join(guest).display());
+    }
+    if let Some(missing) = GUESTS.iter().find(|guest| !folder.join(guest).is_file()) {
+        println!("cargo::error=the guests are not built ({missing} is missing): run `cargo xtask build`");
     }
     println!("cargo::rustc-env=SERVOS_GUESTS={}", folder.display());
 }

@@ -20,7 +20,7 @@ pub use daemon::Daemon;
 pub use lab::Lab;
 pub use machine::Machine;
 pub use mesh::{MeshLab, Server};
-pub use programs::{Programs, traefik};
+pub use programs::{Programs, tools, traefik};
 pub use services::{start_dns_upstream, start_http_instance, start_traefik};
 pub use shell::Output;
 pub use wait::wait_for;

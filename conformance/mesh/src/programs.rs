@@ -60,7 +60,7 @@ pub fn traefik() -> Result<PathBuf> {
 }
 
 /// The folder into which `cargo xtask setup` puts tools.
-fn tools() -> PathBuf {
+pub fn tools() -> PathBuf {
     let cache = std::env::var_os("SERVOS_CACHE").map(PathBuf::from).unwrap_or_else(|| {
         let home = std::env::var_os("HOME").map_or_else(|| PathBuf::from("/root"), PathBuf::from);
         std::env::var_os("XDG_CACHE_HOME").map_or(home.join(".cache"), PathBuf::from).join("servos-mesh")

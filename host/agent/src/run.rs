@@ -230,7 +230,7 @@ async fn tell_systemd(handles: Vec<(&'static str, Handle)>) {
 
 fn start_log(format: LogFormat) {
     let filter = EnvFilter::try_from_env("SERVOS_LOG")
-        .unwrap_or_else(|_| EnvFilter::new("info,boringtun=off,netlink_packet_route=error"));
+        .unwrap_or_else(|_| EnvFilter::new("info,boringtun=off,netlink_packet_route=error,hickory_server=warn"));
     let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
     match format {
         LogFormat::Text => log.with_ansi(false).init(),

@@ -14,8 +14,6 @@ use common::names_table::NamesTable;
 use common::{Served, dig_at, mesh, mesh_of, own, run, section, serve_with, status};
 use servos_names::{HostResolver, InCharge, NamesSettings, restore_resolver};
 
-/// Where its package is unpacked, unless the system has it.
-const UNPACKED: &str = "/var/cache/servos-mesh/systemd-resolved";
 const STUB: &str = "127.0.0.53";
 const UPSTREAM: &str = "127.1.1.1";
 const BUS: &str = "unix:path=/run/dbus/system_bus_socket";
@@ -31,11 +29,11 @@ struct Host {
 impl Host {
     async fn new(folder: &Path) -> Self {
         let system = Path::new("/lib/systemd/systemd-resolved").exists();
-        let root = if system { PathBuf::from("/") } else { PathBuf::from(UNPACKED) };
+        let root = if system { PathBuf::from("/") } else { servos_lab::tools().join("systemd-resolved") };
         assert!(
             root.join("lib/systemd/systemd-resolved").exists(),
-            "unpack Debian's systemd-resolved and libsystemd-shared into {UNPACKED}: \
-             `apt-get download systemd-resolved libsystemd-shared`, then `dpkg -x` each"
+            "systemd-resolved is not in {}: run `cargo xtask setup`",
+            root.display()
         );
         sh("mount -t tmpfs tmpfs /run");
         sh("mkdir -p /run/systemd/resolve /run/systemd/netif/links /run/dbus");

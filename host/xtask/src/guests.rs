@@ -62,7 +62,8 @@ pub fn component(folder: &Path, file: &str) -> Result<()> {
     )?;
     let library = Library::of(folder)?;
     let mut command = toolchains::wasm_cargo(&toolchain, &linker);
-    command.current_dir(folder).args(["--quiet", "--lib", "--profile", library.profile]);
+    // A cdylib alone: Cargo leaves link-time optimisation out where a library is made beside it.
+    command.current_dir(folder).args(["--quiet", "--lib", "--crate-type", "cdylib", "--profile", library.profile]);
     crate::command::run(&mut command)?;
     let products = places::guest_target().join("wasm32-unknown-unknown").join(library.profile);
     let built = products.join(format!("{}.wasm", library.name));

@@ -10,7 +10,7 @@ use crate::places;
 use crate::toolchains::{self, BpfToolchain, DEBIAN_LLVM};
 
 /// Programs that tests and demonstration use, and Debian's package of each.
-const PROGRAMS: [(&str, &str); 16] = [
+const PROGRAMS: [(&str, &str); 17] = [
     ("ip", "iproute2"),
     ("ss", "iproute2"),
     ("nsenter", "util-linux"),
@@ -26,6 +26,7 @@ const PROGRAMS: [(&str, &str); 16] = [
     ("curl", "curl"),
     ("python3", "python3"),
     ("hostname", "hostname"),
+    ("dbus-daemon", "dbus-daemon"),
     ("cc", "build-essential"),
 ];
 
@@ -60,6 +61,7 @@ pub fn all(loud: bool) -> Result<()> {
 
 /// Sets up what `test` needs on top, which takes minutes to build.
 pub fn checks(loud: bool) -> Result<()> {
+    systemd_resolved(&table(loud))?;
     crate_tool(CARGO_DENY, &[], &table(loud))
 }
 
@@ -169,6 +171,33 @@ fn traefik(say: Say) -> Result<()> {
     run_quietly(Command::new(venv.join("bin/pip")).args(["install", "--disable-pip-version-check", TRAEFIK]), &log)?;
     replace_link(&venv.join("bin/traefik"), &link)?;
     say("traefik", "installed", &link.display().to_string());
+    Ok(())
+}
+
+/// systemd-resolved, unpacked and not installed: installed it would take this machine's resolver over.
+fn systemd_resolved(say: Say) -> Result<()> {
+    const PROGRAM: &str = "lib/systemd/systemd-resolved";
+    let unpacked = places::tools().join("systemd-resolved");
+    for root in [Path::new("/"), &unpacked] {
+        if root.join(PROGRAM).exists() {
+            say("systemd-resolved", "found", &root.join(PROGRAM).display().to_string());
+            return Ok(());
+        }
+    }
+    eprintln!("unpacking systemd-resolved …");
+    let packages = places::cache().join("packages");
+    // What an earlier attempt left must not be unpacked beside.
+    let _ = std::fs::remove_dir_all(&packages);
+    std::fs::create_dir_all(&packages)?;
+    let log = places::cache().join("log/systemd-resolved.log");
+    let mut download = Command::new("apt-get");
+    // apt gives downloads to a user of its own, who does not enter the cache.
+    download.args(["-o", "APT::Sandbox::User=root", "download", "systemd-resolved", "libsystemd-shared"]);
+    run_quietly(download.current_dir(&packages), &log)?;
+    for entry in std::fs::read_dir(&packages)?.flatten() {
+        run_quietly(Command::new("dpkg").arg("-x").arg(entry.path()).arg(&unpacked), &log)?;
+    }
+    say("systemd-resolved", "unpacked", &unpacked.join(PROGRAM).display().to_string());
     Ok(())
 }
 

@@ -93,7 +93,7 @@ pub fn bpf_linker() -> PathBuf {
 pub fn wasm_cargo(toolchain: &WasmToolchain, linker: &std::path::Path) -> Command {
     let mut command = Command::new("cargo");
     let mut flags = vec![format!("-Clinker={}", linker.display()), "-Clinker-flavor=wasm-ld".to_owned()];
-    command.arg("build").args(["--target", "wasm32-unknown-unknown"]).env_remove("RUSTFLAGS");
+    command.arg("rustc").args(["--target", "wasm32-unknown-unknown"]).env_remove("RUSTFLAGS");
     if *toolchain == WasmToolchain::Debian {
         flags.push(format!("-Clink-arg=--wasm-ld-path={DEBIAN_WASM_LD}"));
         command.env("RUSTC", DEBIAN_RUSTC).env("RUSTC_BOOTSTRAP", "1").arg("-Zbuild-std=std,panic_abort");

@@ -19,7 +19,7 @@ pub trait Directory {
     fn generation(&self) -> u64;
     /// The search domain of the mesh.
     fn domain(&self) -> String;
-    /// The server that the plugin runs on.
+    /// The server that the plugin runs on; nameless, at 0.0.0.0, until the first state of the mesh has come.
     fn this_server(&self) -> Server;
     /// A server by its DNS label.
     fn server_by_name(&self, name: &str) -> Option<Server>;
@@ -29,7 +29,8 @@ pub trait Directory {
     fn service_by_name(&self, name: &str) -> Option<Service>;
     /// A service by one of its further host names.
     fn service_by_host(&self, host: &str) -> Option<Service>;
-    /// All instances of a service; empty if there is no such service.
+    /// The instances of a service, 4,096 at most: all of this server's own, then the first others. Empty if there is no
+    /// such service.
     fn instances(&self, service: &str) -> Vec<Instance>;
     /// The services that have an instance on this server.
     fn local_services(&self) -> Vec<Service>;

@@ -29,13 +29,15 @@ impl Naming for MyNaming {
     }
 
     fn resolve(&self, mesh: &dyn Directory, question: &Question) -> Outcome {
-        match (question.name.as_str(), question.record_type) {
-            ("hello", RecordType::A) => {
-                Outcome::Answers(vec![Answer::a(self.settings.ttl, mesh.this_server().address)])
-            }
-            ("hello", _) => Outcome::NoData,
-            _ => Outcome::Pass,
+        if question.name != "hello" {
+            return Outcome::Pass;
         }
+        let this = mesh.this_server();
+        // Nameless until the first state of the mesh has come.
+        if this.name.is_empty() || question.record_type != RecordType::A {
+            return Outcome::NoData;
+        }
+        Outcome::Answers(vec![Answer::a(self.settings.ttl, this.address)])
     }
 }
 

@@ -1,0 +1,49 @@
+//! `agent.toml`: defaults, and errors that name file, place and field.
+
+use servos_agent::settings::Settings;
+
+fn load(text: &str) -> Result<Settings, String> {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("agent.toml");
+    std::fs::write(&path, text).expect("written");
+    Settings::load(&path).map_err(|error| error.to_string())
+}
+
+#[test]
+fn no_file_and_an_empty_one_mean_defaults() {
+    let none = Settings::load("/nowhere/agent.toml".as_ref()).expect("no file is no error");
+    assert_eq!((none.tunnel.interface.as_str(), none.tunnel.listen_port), ("wg0", 51_820));
+    load("").expect("an empty file is none");
+}
+
+#[test]
+fn the_file_that_commissioning_writes_is_read() {
+    load(include_str!("../agent.toml")).expect("agent.toml");
+}
+
+#[test]
+fn every_setting_that_it_shows_exists() {
+    let mut text = String::new();
+    for line in include_str!("../agent.toml").lines() {
+        let shown = line.strip_prefix("# ").filter(|rest| rest.contains(" = ") || rest.starts_with('['));
+        text.push_str(shown.unwrap_or(line));
+        text.push('\n');
+    }
+    load(&text).expect("what is commented out");
+}
+
+#[test]
+fn what_makes_no_sense_is_refused_by_name() {
+    for (text, word) in [
+        ("[tunnel]\ninterfaces = \"wg0\"\n", "interfaces"),
+        ("[tunnel]\ninterface = \"wg/0\"\n", "tunnel.interface"),
+        ("[tunnel]\ninterface = \"a-name-that-is-too-long\"\n", "tunnel.interface"),
+        ("[tunnel]\nlisten_port = 0\n", "tunnel.listen_port"),
+        ("[tunnel]\nmtu = 100\n", "tunnel.mtu"),
+        ("[failover]\nprobe_interval = \"soon\"\n", "soon"),
+        ("[tunnel\n", "line 1"),
+    ] {
+        let error = load(text).expect_err("nonsense was taken");
+        assert!(error.contains(word) && error.contains("agent.toml"), "{word:?} is not in {error}");
+    }
+}
