@@ -1,6 +1,7 @@
 //! A program that runs until it is dropped; ended by its own pid.
 
 use std::fs::File;
+use std::os::unix::process::CommandExt;
 use std::path::PathBuf;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
@@ -22,7 +23,8 @@ pub struct Daemon {
 impl Daemon {
     pub(crate) fn start(mut command: Command, input: &str, log: PathBuf) -> Result<Self> {
         let file = File::options().create(true).append(true).open(&log)?;
-        command.stdin(Stdio::piped()).stdout(file.try_clone()?).stderr(file);
+        // Ctrl-C is for the laboratory: it ends its programs in order.
+        command.process_group(0).stdin(Stdio::piped()).stdout(file.try_clone()?).stderr(file);
         let mut child = command.spawn().with_context(|| format!("cannot start {command:?}"))?;
         if let Some(mut stdin) = child.stdin.take() {
             // A program that does not read its input is no error.

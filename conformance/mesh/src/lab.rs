@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use anyhow::{Context, Result, bail};
 use nix::unistd::{Pid, geteuid};
 
+use crate::leftovers::{self, Which};
 use crate::machine::Machine;
 use crate::shell;
 
@@ -17,7 +18,7 @@ static COUNT: AtomicU32 = AtomicU32::new(0);
 /// A bridge between machines, 10.77.0.0/16. Removed when dropped.
 #[derive(Debug)]
 pub struct Lab {
-    /// Names of namespaces begin with it; at most 7 characters, since interface names have 15.
+    /// See [`leftovers::prefix`].
     prefix: String,
     folder: PathBuf,
     next_host: AtomicU32,
@@ -38,8 +39,9 @@ impl Lab {
             bail!("network namespaces need root");
         }
         let count = COUNT.fetch_add(1, Ordering::Relaxed);
-        let prefix = format!("s{:x}{:x}", Pid::this().as_raw() & 0xffff, count & 0xff);
-        let folder = std::env::temp_dir().join(format!("servos-lab-{}-{count}", Pid::this()));
+        leftovers::remove(Which::Lost);
+        let prefix = leftovers::prefix(Pid::this().as_raw(), count);
+        let folder = leftovers::folder(count);
         std::fs::create_dir_all(&folder).with_context(|| format!("cannot make {}", folder.display()))?;
         let lab = Self { prefix, folder, next_host: AtomicU32::new(2), keep: false };
         let hub = lab.hub();
@@ -52,8 +54,14 @@ impl Lab {
     }
 
     /// Leaves everything running when dropped.
-    pub fn keep(&mut self) {
+    ///
+    /// # Errors
+    ///
+    /// If that cannot be noted.
+    pub fn keep(&mut self) -> Result<()> {
+        leftovers::mark_kept(&self.folder).context("cannot keep the laboratory")?;
         self.keep = true;
+        Ok(())
     }
 
     /// Logs of the programs.

@@ -8,7 +8,9 @@
 pub mod bench;
 mod daemon;
 pub mod demo;
+mod interrupt;
 mod lab;
+pub mod leftovers;
 mod machine;
 mod mesh;
 mod programs;

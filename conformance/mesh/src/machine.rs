@@ -1,16 +1,16 @@
 //! One machine: its own network, `/etc`, `/run`, `/var/lib`, held by a process that does nothing else.
 
 use std::net::Ipv4Addr;
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use anyhow::{Context, Result};
-use nix::sys::signal::{Signal, kill};
-use nix::unistd::Pid;
 
 use crate::daemon::Daemon;
 use crate::lab::{Lab, ip};
+use crate::leftovers;
 use crate::shell::{self, Output};
 use crate::wait_for;
 
@@ -70,7 +70,8 @@ impl Machine {
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(std::fs::File::create(folder.join("holder.log"))?);
-        let holder = command.spawn().context("cannot start the holder of a machine")?;
+        // Ctrl-C is for the laboratory: it ends its machines in order.
+        let holder = command.process_group(0).spawn().context("cannot start the holder of a machine")?;
         let machine = Self { name: name.to_owned(), namespace, hub, port, address, folder, holder, keep };
         wait_for("the machine's files", Duration::from_secs(20), || {
             machine
@@ -223,12 +224,8 @@ impl Drop for Machine {
         if self.keep {
             return;
         }
-        // Best effort. Whatever still runs in this machine's own network was started here.
-        for pid in ip(&["netns", "pids", &self.namespace]).unwrap_or_default().split_whitespace() {
-            if let Ok(pid) = pid.parse() {
-                let _ = kill(Pid::from_raw(pid), Signal::SIGKILL);
-            }
-        }
+        // Best effort, each by itself.
+        leftovers::end_programs(&self.namespace);
         let _ = self.holder.kill();
         let _ = self.holder.wait();
         let _ = ip(&["netns", "del", &self.namespace]);

@@ -50,7 +50,7 @@ impl MeshLab {
         let programs = Programs::find()?;
         let mut lab = Lab::new()?;
         if keep {
-            lab.keep();
+            lab.keep()?;
         }
         let upstream = start_dns_upstream(&lab)?;
         let control = lab.machine("control")?;

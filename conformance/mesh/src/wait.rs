@@ -4,6 +4,8 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Result, bail};
 
+use crate::interrupt;
+
 /// Looks every 50 ms until `probe` answers `Ok`, or until `deadline` has passed; then its last error comes back.
 ///
 /// # Errors
@@ -12,6 +14,7 @@ use anyhow::{Result, bail};
 pub fn wait_for<T>(what: &str, deadline: Duration, mut probe: impl FnMut() -> Result<T>) -> Result<T> {
     let started = Instant::now();
     loop {
+        interrupt::check()?;
         match probe() {
             Ok(value) => return Ok(value),
             Err(error) if started.elapsed() > deadline => {

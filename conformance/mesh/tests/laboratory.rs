@@ -1,8 +1,9 @@
 //! The laboratory itself: machines are apart from the host and joined with each other, and leave nothing behind.
 
+use std::io::BufRead;
 use std::time::Duration;
 
-use anyhow::{Result, ensure};
+use anyhow::{Context, Result, ensure};
 use servos_lab::{Lab, start_dns_upstream, start_http_instance, wait_for};
 
 #[test]
@@ -41,4 +42,50 @@ fn machines_have_their_own_files_and_reach_each_other() -> Result<()> {
     let namespaces = std::process::Command::new("ip").args(["netns", "list"]).output()?;
     ensure!(!String::from_utf8_lossy(&namespaces.stdout).contains(&namespace), "a namespace is left behind");
     Ok(())
+}
+
+#[test]
+fn what_a_killed_laboratory_left_is_removed_by_the_next() -> Result<()> {
+    // A process that is killed before it can tidy up: this test, run again as a child that only stays.
+    let mut child = std::process::Command::new(std::env::current_exe()?)
+        .args(["--exact", "stays_until_killed", "--nocapture"])
+        .env(STAY, "1")
+        .stdout(std::process::Stdio::piped())
+        .spawn()?;
+    let mut said = std::io::BufReader::new(child.stdout.take().context("no output")?).lines();
+    let names = said.find_map(|line| Some(line.ok()?.strip_prefix(STAYS)?.to_owned())).context("it said nothing")?;
+    let (namespace, folder) = names.split_once(' ').context(names.clone())?;
+    child.kill()?;
+    child.wait()?;
+    let exists = || -> Result<bool> {
+        let listed = std::process::Command::new("ip").args(["netns", "list"]).output()?;
+        Ok(String::from_utf8_lossy(&listed.stdout).contains(namespace) || std::path::Path::new(folder).exists())
+    };
+    ensure!(exists()?, "nothing was left to remove");
+    let _next = Lab::new()?;
+    // Another laboratory, of a test beside this one, may have begun the work.
+    wait_for("the end of what was left", Duration::from_secs(20), || {
+        ensure!(!exists()?, "{names} is still there");
+        Ok(())
+    })
+}
+
+/// Makes a child of the test above.
+const STAY: &str = "SERVOS_LAB_STAY";
+
+/// What that child says, before the names of its namespace and folder.
+const STAYS: &str = "stays with ";
+
+/// Only with a job in that child, which is killed.
+#[test]
+fn stays_until_killed() -> Result<()> {
+    if std::env::var_os(STAY).is_none() {
+        return Ok(());
+    }
+    let lab = Lab::new()?;
+    let machine = lab.machine("one")?;
+    println!("\n{STAYS}{} {}", machine.namespace(), lab.folder().display());
+    loop {
+        std::thread::park();
+    }
 }

@@ -1,11 +1,12 @@
 //! `demo`: the main job for real.
 
+use std::os::unix::process::CommandExt;
 use std::process::{Command, ExitCode};
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 use clap::Args;
 
-use crate::{build, command, places, setup};
+use crate::{build, places, setup};
 
 /// Arguments of `demo`.
 #[derive(Args)]
@@ -17,14 +18,19 @@ pub struct Arguments {
     /// Leave everything running, and say how to enter it
     #[arg(long)]
     keep: bool,
+
+    /// End what `--keep` left running
+    #[arg(long, conflicts_with_all = ["json", "keep"])]
+    end: bool,
 }
 
-/// Sets up, builds, shows. The exit code is the demonstration's.
+/// Sets up, builds, shows. From there on this process is the demonstration, so that its exit code and signals are its
+/// own.
 pub fn main(arguments: &Arguments) -> Result<ExitCode> {
     setup::all(!arguments.json)?;
     build::all(false)?;
     let mut demo = Command::new(places::target().join("debug/servos-demo"));
-    demo.args(arguments.json.then_some("--json")).args(arguments.keep.then_some("--keep"));
-    let status = command::status(&mut demo)?;
-    Ok(if status.success() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    let flags = [("--json", arguments.json), ("--keep", arguments.keep), ("--end", arguments.end)];
+    demo.args(flags.iter().filter(|(_, given)| *given).map(|(flag, _)| flag));
+    Err(demo.exec()).context("cannot start the demonstration")
 }

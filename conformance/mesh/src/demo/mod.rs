@@ -18,6 +18,9 @@ use serde::Serialize;
 
 use stage::Stage;
 
+use crate::interrupt;
+use crate::leftovers::{self, Which};
+
 /// One line of the table.
 #[derive(Debug, Serialize)]
 struct Line {
@@ -49,6 +52,9 @@ const STEPS: [(&str, Step); 12] = [
 
 /// Runs the demonstration. 0: every step passed.
 pub fn main(json: bool, keep: bool) -> ExitCode {
+    if let Err(error) = interrupt::note_signals() {
+        eprintln!("servos-demo: Ctrl-C will not tidy up: {error}");
+    }
     let started = Instant::now();
     let say = |text: &str| {
         if !json {
@@ -71,15 +77,23 @@ pub fn main(json: bool, keep: bool) -> ExitCode {
     };
     for (name, step) in STEPS {
         let began = Instant::now();
-        let outcome = step(&mut stage);
+        let outcome = interrupt::check().and_then(|()| step(&mut stage));
         report(&mut lines, json, name, began, outcome);
     }
     let code = finish(&lines, json, started);
     if keep {
         say(&stage.how_to_enter());
+        say("end it with: cargo xtask demo --end");
         stage.leave();
     }
     code
+}
+
+/// Ends demonstrations that were left running.
+pub fn end() -> ExitCode {
+    let removed = leftovers::remove(Which::LostAndKept);
+    println!("ended: {}", removed.len());
+    ExitCode::SUCCESS
 }
 
 fn report(lines: &mut Vec<Line>, json: bool, step: &'static str, began: Instant, outcome: Result<String>) {
