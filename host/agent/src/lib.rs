@@ -23,3 +23,4 @@ pub mod settings;
 pub mod snapshots;
 pub mod state_file;
 mod status_socket;
+mod timestamp;

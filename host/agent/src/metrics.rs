@@ -6,9 +6,16 @@ use serde_json::Value;
 
 use crate::report::Status;
 
-/// Renders every number below `executors[].detail` as `servos_<executor>_<path>`, and the few of the agent itself.
+/// Where the meaning of a metric stands.
+const SEE: &str = "See `servos-agent status --json`";
+
+/// Renders every number below `executors[].detail` as `servos_<executor>_<path>`, counts with `_total`, and the few of
+/// the agent itself and of its plugins.
 pub fn render(status: &Status) -> String {
-    let status = serde_json::to_value(status).unwrap_or_default();
+    render_json(&serde_json::to_value(status).unwrap_or_default())
+}
+
+fn render_json(status: &Value) -> String {
     let mut text = String::new();
     gauge(&mut text, "servos_agent_healthy", "1 while `status` names no problem", number(&status["healthy"]));
     gauge(&mut text, "servos_agent_uptime_seconds", "Since the agent started", number(&status["uptime_seconds"]));
@@ -21,42 +28,119 @@ pub fn render(status: &Status) -> String {
     gauge(&mut text, "servos_mesh_peers", "Known peers", number(&status["mesh"]["peers"]));
     gauge(&mut text, "servos_control_failures", "Polls failed in a row", number(&status["control"]["failures"]));
     let executors = status["executors"].as_array().map(Vec::as_slice).unwrap_or_default();
-    help(&mut text, "servos_executor_failures", "Rounds of an executor failed in a row");
+    help(&mut text, "servos_executor_failures", "Rounds of an executor failed in a row", "gauge");
     for executor in executors {
         let name = executor["name"].as_str().unwrap_or("?");
         let _ = writeln!(text, "servos_executor_failures{{executor=\"{name}\"}} {}", executor["failures"]);
     }
     for executor in executors {
         let prefix = format!("servos_{}", executor["name"].as_str().unwrap_or("executor"));
-        numbers(&mut text, &prefix, &executor["detail"]);
+        levels(&mut text, &prefix, &executor["detail"]);
+    }
+    let plugins = status["plugins"].as_array().map(Vec::as_slice).unwrap_or_default();
+    for count in ["calls", "faults"] {
+        let name = format!("servos_plugin_{count}_total");
+        help(&mut text, &name, SEE, "counter");
+        for plugin in plugins {
+            let _ = writeln!(text, "{name}{{plugin={}}} {}", plugin["name"], plugin[count]);
+        }
     }
     text
 }
 
-fn numbers(text: &mut String, name: &str, value: &Value) {
+/// Fields of a `counters` object that are levels, not counts.
+const LEVELS: [&str; 2] = ["sessions", "held_packets"];
+
+/// Numbers of an object: a level each; what stands below `counters` is a count, `<name>_total`.
+fn levels(text: &mut String, name: &str, value: &Value) {
     match value {
         Value::Object(fields) => {
             for (field, value) in fields {
-                let field: String = field.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '_' }).collect();
-                numbers(text, &format!("{name}_{field}"), value);
+                match field.as_str() {
+                    "counters" => counts(text, name, value),
+                    _ => levels(text, &format!("{name}_{field}"), value),
+                }
             }
         }
-        Value::Number(_) | Value::Bool(_) => gauge(text, name, "See `servos-agent status --json`", number(value)),
+        Value::Number(_) | Value::Bool(_) => gauge(text, name, SEE, number(value)),
         _ => {}
+    }
+}
+
+/// Counts of an object; an object in it is one metric, whose label is the `reason`.
+fn counts(text: &mut String, name: &str, value: &Value) {
+    for (field, value) in value.as_object().into_iter().flatten() {
+        match value {
+            Value::Object(reasons) => {
+                let name = format!("{name}_{field}_total");
+                help(text, &name, SEE, "counter");
+                for (reason, value) in reasons {
+                    let _ = writeln!(text, "{name}{{reason=\"{reason}\"}} {value}");
+                }
+            }
+            _ if LEVELS.contains(&field.as_str()) => gauge(text, &format!("{name}_{field}"), SEE, number(value)),
+            Value::Number(number) => {
+                let name = format!("{name}_{}_total", field.trim_end_matches("_total"));
+                help(text, &name, SEE, "counter");
+                let _ = writeln!(text, "{name} {number}");
+            }
+            _ => {}
+        }
     }
 }
 
 fn gauge(text: &mut String, name: &str, about: &str, value: Option<f64>) {
     let Some(value) = value else { return };
-    help(text, name, about);
+    help(text, name, about, "gauge");
     // Writing to a String cannot fail.
     let _ = writeln!(text, "{name} {value}");
 }
 
-fn help(text: &mut String, name: &str, about: &str) {
-    let _ = writeln!(text, "# HELP {name} {about}\n# TYPE {name} gauge");
+fn help(text: &mut String, name: &str, about: &str, kind: &str) {
+    let _ = writeln!(text, "# HELP {name} {about}\n# TYPE {name} {kind}");
 }
 
 fn number(value: &Value) -> Option<f64> {
     value.as_bool().map(|yes| f64::from(u8::from(yes))).or_else(|| value.as_f64())
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn counts_levels_reasons_and_plugins_are_told_apart() {
+        let text = render_json(&json!({
+            "healthy": true,
+            "executors": [{ "name": "tunnel", "failures": 2, "detail": {
+                "port": 51820,
+                "interface": "wg0",
+                "counters": { "tx_packets": 7, "sessions": 3, "held_total": 1, "drops": { "no_endpoint": 4 } },
+            }}],
+            "plugins": [{ "name": "10-canary", "calls": 5, "faults": 1 }],
+        }));
+        for line in [
+            "servos_agent_healthy 1",
+            "servos_executor_failures{executor=\"tunnel\"} 2",
+            "servos_tunnel_port 51820",
+            "# TYPE servos_tunnel_tx_packets_total counter",
+            "servos_tunnel_tx_packets_total 7",
+            "# TYPE servos_tunnel_sessions gauge",
+            "servos_tunnel_sessions 3",
+            "servos_tunnel_held_total 1",
+            "servos_tunnel_drops_total{reason=\"no_endpoint\"} 4",
+            "servos_plugin_calls_total{plugin=\"10-canary\"} 5",
+            "servos_plugin_faults_total{plugin=\"10-canary\"} 1",
+        ] {
+            assert!(text.lines().any(|have| have == line), "{line} is not in\n{text}");
+        }
+        // Each metric is described once.
+        let mut described: Vec<_> = text.lines().filter(|line| line.starts_with("# TYPE")).collect();
+        let all = described.len();
+        described.sort_unstable();
+        described.dedup();
+        assert_eq!(described.len(), all, "{text}");
+    }
 }

@@ -15,7 +15,7 @@ use tracing::{info, warn};
 use crate::control_client::{ControlClient, ControlError, Polled};
 use crate::limits::{POLL_BACKOFF, POLL_PAUSE};
 use crate::paths::Paths;
-use crate::state_file;
+use crate::{state_file, timestamp};
 
 /// What `status` says of the control plane.
 #[derive(Clone, Debug, Default, Serialize)]
@@ -23,6 +23,7 @@ pub struct ControlStatus {
     /// Where it is.
     pub url: String,
     /// Last answer that could be used.
+    #[serde(serialize_with = "timestamp::serialize")]
     pub last_contact: Option<SystemTime>,
     /// Why the last attempt failed; none if it did not.
     pub error: Option<String>,

@@ -18,6 +18,7 @@ use crate::identity::Identity;
 use crate::limits::PEERS_LISTED;
 use crate::poll::ControlStatus;
 use crate::snapshots::instance_key;
+use crate::timestamp;
 
 /// The tunnel while it is up; shared by its executor and by whoever looks at it.
 pub type SharedTunnel = Arc<ArcSwapOption<Tunnel>>;
@@ -84,6 +85,7 @@ struct PeerLine {
     public_key: PublicKey,
     endpoint: Option<String>,
     link: Link,
+    #[serde(serialize_with = "timestamp::serialize")]
     last_handshake: Option<SystemTime>,
     rx_bytes: u64,
     tx_bytes: u64,

@@ -2,13 +2,13 @@
 
 use std::path::Path;
 use std::process::ExitCode;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use anyhow::Result;
 use comfy_table::{Table, presets};
 use serde_json::Value;
 
 use super::socket_client;
+use crate::timestamp;
 
 /// `status`. Fails if the agent names a problem.
 pub async fn status(socket: &Path, json: bool) -> Result<ExitCode> {
@@ -32,6 +32,9 @@ pub async fn status(socket: &Path, json: bool) -> Result<ExitCode> {
     println!("control   {}, last contact {}", text(&control["url"]), age(&control["last_contact"]));
     for executor in array(&status["executors"]) {
         println!("{:<9} {}{}", text(&executor["name"]), text(&executor["state"]), counters(&executor["detail"]));
+        if let Some(line) = wakeup(&executor["detail"]) {
+            println!("{line}");
+        }
         for note in array(&executor["notes"]) {
             println!("          note: {}", text(note));
         }
@@ -204,11 +207,24 @@ fn counters(detail: &Value) -> String {
     if shown.is_empty() { String::new() } else { format!("  {}", shown.join(", ")) }
 }
 
-/// A `SystemTime` as serde writes it, as an age.
+/// A timestamp as an age.
 fn age(value: &Value) -> String {
-    let Some(seconds) = value["secs_since_epoch"].as_u64() else { return "never".to_owned() };
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
-    format!("{} ago", humantime::format_duration(Duration::from_secs(now.saturating_sub(seconds))))
+    match value.as_str().and_then(timestamp::age) {
+        Some(age) => format!("{} ago", humantime::format_duration(age)),
+        None => "never".to_owned(),
+    }
+}
+
+/// What the filter on the interface did; none without an interface.
+fn wakeup(detail: &Value) -> Option<String> {
+    let (wakeup, counters) = (detail.get("wakeup")?, &detail["wakeup"]["counters"]);
+    Some(match wakeup["attached"].as_bool() {
+        Some(true) => format!(
+            "wakeup    filter attached  packets to nobody ended in the kernel {}, to peers in use {}, woke the tunnel {}",
+            counters["unknown"], counters["active"], counters["woke"]
+        ),
+        _ => "wakeup    no filter: every packet goes to the tunnel".to_owned(),
+    })
 }
 
 fn bytes(value: &Value) -> String {

@@ -14,6 +14,7 @@ use tokio::time::Instant;
 use tracing::{info, warn};
 
 use crate::limits::{APPLY_BACKOFF, DRIFT_CHECK};
+use crate::timestamp;
 
 /// What one executor would do.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
@@ -68,6 +69,7 @@ pub struct ExecutorStatus {
     /// The generation that is in force.
     pub generation: u64,
     /// When something was last done.
+    #[serde(serialize_with = "timestamp::serialize")]
     pub last_change: Option<SystemTime>,
     /// What was last done.
     pub last_done: Vec<String>,
