@@ -38,13 +38,10 @@ fn decommissioning_puts_everything_back() -> Result<()> {
 }
 
 #[test]
-fn traefiks_folder_missing_then_there() -> Result<()> {
+fn traefiks_folder_missing_then_there_then_read_only() -> Result<()> {
     let mesh = MeshLab::start(false)?;
     let server = mesh.server("s1")?;
-    mesh.apply(
-        "resources:\n  - name: api\n    protocol: http\n    port: 80\n    enable_mesh_failover: true\n    instances:\n      \
-         - { server: s1, port: 8080 }\n",
-    )?;
+    mesh.apply(&failover_of("api"))?;
     wait_for("the word of `status`", Duration::from_secs(30), || {
         let errors = server.executor("failover")?["errors"].to_string();
         ensure!(errors.contains("/etc/traefik/dynamic"), "{errors}");
@@ -53,7 +50,34 @@ fn traefiks_folder_missing_then_there() -> Result<()> {
     // The other executors do not mind.
     server.machine.run("getent", &["hosts", "api"])?.success("getent hosts api")?;
     server.machine.sh("mkdir -p /etc/traefik/dynamic")?.success("mkdir")?;
-    wait_for("the file", Duration::from_secs(90), || {
-        server.machine.sh("grep -q api /etc/traefik/dynamic/servos-mesh.yml")?.success("grep").map(drop)
-    })
+    let has = |name: &str| server.machine.sh(&format!("grep -q {name} {FILE}"))?.success("grep").map(drop);
+    wait_for("the file", Duration::from_secs(90), || has("api"))?;
+
+    let before = server.machine.read(FILE)?;
+    let folder = "/etc/traefik/dynamic";
+    server
+        .machine
+        .sh(&format!("mount --bind {folder} {folder} && mount -o remount,ro,bind {folder}"))?
+        .success("mount")?;
+    mesh.apply(&failover_of("web"))?;
+    wait_for("the word of `status`", Duration::from_secs(30), || {
+        let errors = server.executor("failover")?["errors"].to_string();
+        ensure!(errors.contains("is its folder read-only?"), "{errors}");
+        Ok(())
+    })?;
+    ensure!(server.machine.read(FILE)? == before, "the file is not what it was");
+    server.machine.run("getent", &["hosts", "web"])?.success("getent hosts web")?;
+    server.machine.sh(&format!("umount {folder}"))?.success("umount")?;
+    wait_for("the file", Duration::from_secs(90), || has("web"))
+}
+
+/// Traefik's file.
+const FILE: &str = "/etc/traefik/dynamic/servos-mesh.yml";
+
+/// A resource with failover on s1.
+fn failover_of(name: &str) -> String {
+    format!(
+        "resources:\n  - name: {name}\n    protocol: http\n    port: 80\n    enable_mesh_failover: true\n    \
+         instances:\n      - {{ server: s1, port: 8080 }}\n"
+    )
 }
