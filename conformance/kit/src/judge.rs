@@ -1,30 +1,10 @@
 //! Runs the checks that fit a component.
 
-use std::sync::Arc;
-
-use servos_sandbox::{Kind, LoadError, Manifest, Plugin, Sandbox, SandboxError};
+use servos_sandbox::{Kind, Manifest, Sandbox, SandboxError};
 
 use crate::checks::{naming, policy, settings, weighting};
+use crate::subject::Subject;
 use crate::{Check, Report};
-
-/// A component that can be loaded again and again: each check starts with a fresh plugin.
-pub(crate) struct Subject<'a> {
-    sandbox: Arc<Sandbox>,
-    wasm: &'a [u8],
-    manifest: &'a Manifest,
-}
-
-impl Subject<'_> {
-    /// A fresh plugin, with the settings that it is judged with.
-    pub fn fresh(&self) -> Result<Plugin, String> {
-        self.load(self.manifest).map_err(|error| error.to_string())
-    }
-
-    /// A fresh plugin with other settings.
-    pub fn load(&self, manifest: &Manifest) -> Result<Plugin, LoadError> {
-        self.sandbox.load("plugin", self.wasm, manifest)
-    }
-}
 
 /// Judges a component, configured and limited as `manifest` says. Blocking, for seconds.
 ///

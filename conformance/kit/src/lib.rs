@@ -10,6 +10,7 @@ mod judge;
 pub mod limits;
 mod meshes;
 mod report;
+mod subject;
 
 pub use judge::{JudgeError, judge};
 pub use report::{Check, Report};

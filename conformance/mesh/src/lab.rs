@@ -10,7 +10,7 @@ use nix::unistd::{Pid, geteuid};
 
 use crate::leftovers::{self, Which};
 use crate::machine::Machine;
-use crate::shell;
+use crate::underlay::{GATEWAY, ip};
 
 /// Tells laboratories of one process apart.
 static COUNT: AtomicU32 = AtomicU32::new(0);
@@ -27,7 +27,7 @@ pub struct Lab {
 
 impl Lab {
     /// The bridge's own address, where the laboratory's upstream DNS server listens.
-    pub const GATEWAY: Ipv4Addr = Ipv4Addr::new(10, 77, 0, 1);
+    pub const GATEWAY: Ipv4Addr = GATEWAY;
 
     /// Makes the bridge in a namespace of its own.
     ///
@@ -112,10 +112,4 @@ impl Drop for Lab {
         let _ = ip(&["netns", "del", &self.hub()]);
         let _ = std::fs::remove_dir_all(&self.folder);
     }
-}
-
-pub(crate) fn ip(arguments: &[&str]) -> Result<String> {
-    let mut command = Command::new("ip");
-    command.args(arguments);
-    shell::run(command, "")?.success(&format!("ip {}", arguments.join(" ")))
 }

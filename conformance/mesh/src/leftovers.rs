@@ -2,10 +2,10 @@
 
 use std::path::{Path, PathBuf};
 
-use nix::sys::signal::{Signal, kill};
+use nix::sys::signal::kill;
 use nix::unistd::Pid;
 
-use crate::lab::ip;
+use crate::underlay::{end_programs, ip};
 
 /// Folders of laboratories begin with it; the pid of their process and a count follow.
 const FOLDER: &str = "servos-lab-";
@@ -74,16 +74,6 @@ fn end(prefix: &str) {
         if namespace.starts_with(&mine) {
             end_programs(namespace);
             let _ = ip(&["netns", "del", namespace]);
-        }
-    }
-}
-
-/// Ends every program in a namespace: whatever runs in a laboratory's own network was started by it.
-pub(crate) fn end_programs(namespace: &str) {
-    for pid in ip(&["netns", "pids", namespace]).unwrap_or_default().split_whitespace() {
-        if let Ok(pid) = pid.parse() {
-            // It may have ended this moment.
-            let _ = kill(Pid::from_raw(pid), Signal::SIGKILL);
         }
     }
 }

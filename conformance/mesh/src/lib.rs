@@ -16,6 +16,7 @@ mod mesh;
 mod programs;
 mod services;
 mod shell;
+mod underlay;
 mod wait;
 
 pub use daemon::Daemon;

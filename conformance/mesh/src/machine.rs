@@ -9,9 +9,8 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 
 use crate::daemon::Daemon;
-use crate::lab::{Lab, ip};
-use crate::leftovers;
 use crate::shell::{self, Output};
+use crate::underlay::{GATEWAY, end_programs, ip};
 use crate::wait_for;
 
 /// Gives a machine its own files. `$1`: its host name, `$2`: a folder for what it changes.
@@ -37,7 +36,7 @@ touch /run/ready
 exec sleep infinity
 "#;
 
-/// A machine of a [`Lab`]. Ends with all its programs when dropped.
+/// A machine of a [`Lab`](crate::Lab). Ends with all its programs when dropped.
 #[derive(Debug)]
 pub struct Machine {
     name: String,
@@ -66,7 +65,7 @@ impl Machine {
             .args(["netns", "exec", &namespace, "unshare", "--mount", "--uts"])
             .args(["sh", "-c", OWN_FILES, "machine", name])
             .arg(folder.join("own"))
-            .arg(Lab::GATEWAY.to_string())
+            .arg(GATEWAY.to_string())
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(std::fs::File::create(folder.join("holder.log"))?);
@@ -225,7 +224,7 @@ impl Drop for Machine {
             return;
         }
         // Best effort, each by itself.
-        leftovers::end_programs(&self.namespace);
+        end_programs(&self.namespace);
         let _ = self.holder.kill();
         let _ = self.holder.wait();
         let _ = ip(&["netns", "del", &self.namespace]);

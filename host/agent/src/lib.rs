@@ -23,4 +23,3 @@ pub mod settings;
 pub mod snapshots;
 pub mod state_file;
 mod status_socket;
-mod timestamp;

@@ -4,18 +4,12 @@ use std::fmt::Write;
 
 use serde_json::Value;
 
-use crate::report::Status;
-
 /// Where the meaning of a metric stands.
 const SEE: &str = "See `servos-agent status --json`";
 
 /// Renders every number below `executors[].detail` as `servos_<executor>_<path>`, counts with `_total`, and the few of
-/// the agent itself and of its plugins.
-pub fn render(status: &Status) -> String {
-    render_json(&serde_json::to_value(status).unwrap_or_default())
-}
-
-fn render_json(status: &Value) -> String {
+/// the agent itself and of its plugins. `status` is the answer of `status`.
+pub fn render(status: &Value) -> String {
     let mut text = String::new();
     gauge(&mut text, "servos_agent_healthy", "1 while `status` names no problem", number(&status["healthy"]));
     gauge(&mut text, "servos_agent_uptime_seconds", "Since the agent started", number(&status["uptime_seconds"]));
@@ -112,7 +106,7 @@ mod tests {
 
     #[test]
     fn counts_levels_reasons_and_plugins_are_told_apart() {
-        let text = render_json(&json!({
+        let text = render(&json!({
             "healthy": true,
             "executors": [{ "name": "tunnel", "failures": 2, "detail": {
                 "port": 51820,

@@ -8,14 +8,14 @@ use parking_lot::Mutex;
 use rand::Rng;
 use serde::Serialize;
 use servos_mesh::api::EndpointReport;
-use servos_mesh::{MeshState, Own, PeerTable, Revision};
+use servos_mesh::{MeshState, Own, PeerTable, Revision, timestamp};
 use tokio::sync::watch;
 use tracing::{info, warn};
 
 use crate::control_client::{ControlClient, ControlError, Polled};
 use crate::limits::{POLL_BACKOFF, POLL_PAUSE};
 use crate::paths::Paths;
-use crate::{state_file, timestamp};
+use crate::state_file;
 
 /// What `status` says of the control plane.
 #[derive(Clone, Debug, Default, Serialize)]

@@ -7,7 +7,7 @@ use arc_swap::ArcSwapOption;
 use parking_lot::Mutex;
 use serde::Serialize;
 use serde_json::{Value, json};
-use servos_mesh::{Health, Link, MeshAddress, PeerRecord, Protocol, PublicKey, SkippedPeer, Snapshot};
+use servos_mesh::{Health, Link, MeshAddress, PeerRecord, Protocol, PublicKey, SkippedPeer, Snapshot, timestamp};
 use servos_sandbox::naming::{Outcome, Question, Rdata, RecordType};
 use servos_sandbox::{PluginHost, PluginStatus};
 use servos_tunnel::{SessionStatus, Tunnel};
@@ -18,7 +18,6 @@ use crate::identity::Identity;
 use crate::limits::PEERS_LISTED;
 use crate::poll::ControlStatus;
 use crate::snapshots::instance_key;
-use crate::timestamp;
 
 /// The tunnel while it is up; shared by its executor and by whoever looks at it.
 pub type SharedTunnel = Arc<ArcSwapOption<Tunnel>>;
@@ -228,7 +227,7 @@ impl Reporter {
 
     /// Metrics in Prometheus' text format (version 0.0.4).
     pub fn metrics(&self) -> String {
-        crate::metrics::render(&self.status())
+        crate::metrics::render(&serde_json::to_value(self.status()).unwrap_or_default())
     }
 }
 

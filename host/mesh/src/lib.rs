@@ -17,6 +17,7 @@ mod revision;
 mod service;
 mod state;
 mod table;
+pub mod timestamp;
 mod token;
 
 pub use address::{AddressError, MeshAddress};

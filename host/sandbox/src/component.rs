@@ -5,9 +5,9 @@ use wasmtime::component::{Component, Instance, InstancePre};
 use wasmtime::{Engine, Store};
 
 use crate::Kind;
+use crate::LoadError;
 use crate::bindings::{naming, policy, weighting};
 use crate::guest_state::GuestState;
-use crate::sandbox::LoadError;
 
 /// Package of the contract.
 const PACKAGE: &str = "servos:plugin/";

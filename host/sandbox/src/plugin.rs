@@ -21,8 +21,8 @@ use crate::manifest::Manifest;
 use crate::naming::{Outcome, Question, RecordType};
 use crate::plugin_log::PluginLog;
 use crate::policy::{PolicyContext, Rule, Transport};
-use crate::sandbox::Sandbox;
 use crate::standing::{Admission, Standing};
+use crate::ticker::Ticker;
 use crate::weighting::Candidate;
 use crate::{Kind, LastFault, LogLine, Unanswered, directory, trial, validate};
 
@@ -39,7 +39,7 @@ pub struct Plugin {
     log: Arc<PluginLog>,
     record: Mutex<Record>,
     calls: AtomicU64,
-    sandbox: Arc<Sandbox>,
+    ticker: Arc<Ticker>,
 }
 
 #[derive(Default)]
@@ -60,7 +60,7 @@ impl Plugin {
         manifest: &Manifest,
         log: Arc<PluginLog>,
         first: Instance,
-        sandbox: Arc<Sandbox>,
+        ticker: Arc<Ticker>,
     ) -> Self {
         let size = match kind {
             Kind::Naming => NAMING_INSTANCES,
@@ -78,7 +78,7 @@ impl Plugin {
             log,
             record: Mutex::default(),
             calls: AtomicU64::new(0),
-            sandbox,
+            ticker,
         }
     }
 
@@ -231,7 +231,7 @@ impl Plugin {
             Admission::Quarantined => return Err(Unanswered::Quarantined),
         };
         self.calls.fetch_add(1, Ordering::Relaxed);
-        let ticker = &self.sandbox.ticker;
+        let ticker = &self.ticker;
         let start = || Instance::start(&self.linked, &self.manifest, &self.log, ticker);
         let result = match self.instances.take(self.deadline + STALLED, start) {
             Err(TakeError::Busy) => return Err(Unanswered::Busy),

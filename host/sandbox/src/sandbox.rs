@@ -19,14 +19,14 @@ use crate::manifest::Manifest;
 use crate::plugin::Plugin;
 use crate::plugin_log::PluginLog;
 use crate::ticker::Ticker;
-use crate::{Fault, Unanswered, wasi};
+use crate::{LoadError, wasi};
 
 /// Where plugins run.
 pub struct Sandbox {
     engine: Engine,
     linker: Linker<GuestState>,
     cache: Option<CodeCache>,
-    pub(crate) ticker: Ticker,
+    ticker: Arc<Ticker>,
 }
 
 impl Sandbox {
@@ -48,7 +48,7 @@ impl Sandbox {
             }
         });
         let ticker = Ticker::start(engine.weak()).map_err(SandboxError::Thread)?;
-        Ok(Arc::new(Self { engine, linker, cache, ticker }))
+        Ok(Arc::new(Self { engine, linker, cache, ticker: Arc::new(ticker) }))
     }
 
     /// Makes a plugin of a file: compiled, type-checked, configured, and tried with one call.
@@ -68,7 +68,7 @@ impl Sandbox {
             StartError::PoolFull => LoadError::PoolFull,
             StartError::Fault(fault) => LoadError::Start(fault),
         })?;
-        let plugin = Plugin::new(name, kind, interface, &digest, linked, manifest, log, first, self.clone());
+        let plugin = Plugin::new(name, kind, interface, &digest, linked, manifest, log, first, self.ticker.clone());
         plugin.try_out().map_err(LoadError::Trial)?;
         Ok(plugin)
     }
@@ -124,39 +124,4 @@ pub enum SandboxError {
         /// Why not.
         source: notify::Error,
     },
-}
-
-/// Why a file is no plugin.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum LoadError {
-    /// Not WebAssembly.
-    #[error("is no WebAssembly")]
-    NotWasm,
-    /// WebAssembly, but not a component.
-    #[error("is a core module, not a component (`wasm-tools component new` makes one)")]
-    CoreModule,
-    /// The compiler refuses it.
-    #[error("does not compile: {0}")]
-    Compile(String),
-    /// Nothing that an agent would ask.
-    #[error("exports no extension point (one of servos:plugin/naming, weighting, policy @0.1)")]
-    NoExtensionPoint,
-    /// Made for another version of the contract.
-    #[error("exports {0}, this agent serves servos:plugin@0.1: build it against that, or upgrade the agent")]
-    OtherVersion(String),
-    /// More than one extension point.
-    #[error("exports several extension points of servos:plugin; make a file for each")]
-    SeveralExtensionPoints,
-    /// It imports what there is not, or a function is missing.
-    #[error("does not fit the contract: {0}")]
-    Link(String),
-    /// The pool of all plugins has no slot left.
-    #[error("there is no room for another plugin: remove one")]
-    PoolFull,
-    /// It does not start.
-    #[error("does not start: {0}")]
-    Start(Fault),
-    /// It gives no sound answer to a first question.
-    #[error("fails its trial: {0}")]
-    Trial(Unanswered),
 }

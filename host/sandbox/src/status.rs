@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::time::SystemTime;
 
 use serde::Serialize;
+use servos_mesh::timestamp;
 
 use crate::Kind;
 
@@ -76,6 +77,7 @@ pub enum State {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct LastFault {
     /// When.
+    #[serde(serialize_with = "timestamp::serialize")]
     pub at: SystemTime,
     /// What was wrong.
     pub message: String,
@@ -85,6 +87,7 @@ pub struct LastFault {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct LogLine {
     /// When it was written.
+    #[serde(serialize_with = "timestamp::serialize")]
     pub at: SystemTime,
     /// How grave.
     pub level: LogLevel,

@@ -4,8 +4,10 @@
 //! never touches a socket or a clock. `backend` moves bytes between it and the kernel, `uapi` answers `wg show`.
 
 mod backend;
+mod config;
 mod counters;
 pub mod device;
+mod error;
 mod initiation;
 mod key;
 pub mod limits;
@@ -14,7 +16,9 @@ mod noise;
 mod tunnel;
 mod uapi;
 
+pub use config::TunnelConfig;
 pub use counters::{DropCounters, TunnelCounters};
 pub use device::{Applied, Device, SessionStatus, TunnelEvent};
+pub use error::TunnelError;
 pub use key::{PrivateKey, PrivateKeyError};
-pub use tunnel::{Tunnel, TunnelConfig, TunnelError};
+pub use tunnel::Tunnel;

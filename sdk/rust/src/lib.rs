@@ -10,6 +10,7 @@ pub mod component;
 mod directory;
 #[doc(hidden)]
 pub mod export;
+mod level;
 pub mod log;
 pub mod naming;
 pub mod policy;

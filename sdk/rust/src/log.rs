@@ -1,18 +1,7 @@
 //! Lines for the agent's log. At most 1,024 bytes of each are kept, and they are rate-limited. On native targets, where
 //! tests run, they go to standard error.
 
-/// How grave a line is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Level {
-    /// For the plugin's author.
-    Debug,
-    /// Of interest.
-    Info,
-    /// An operator should look.
-    Warn,
-    /// Something is broken.
-    Error,
-}
+pub use crate::level::Level;
 
 /// Writes a line.
 pub fn log(level: Level, message: &str) {

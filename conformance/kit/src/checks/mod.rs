@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 
 use servos_sandbox::{Plugin, Unanswered};
 
-use crate::judge::Subject;
+use crate::subject::Subject;
 
 /// Asks everything once.
 fn ask_all<Q, A>(

@@ -8,9 +8,9 @@ use servos_sandbox::policy::{LocalInstance, PolicyContext, Transport};
 
 use crate::Check;
 use crate::checks::{ask_all, ask_twice};
-use crate::judge::Subject;
 use crate::limits::MANY_LOCAL_INSTANCES;
 use crate::meshes::{self, LONG_LABEL};
+use crate::subject::Subject;
 
 /// All of them.
 pub(crate) fn all(subject: &Subject<'_>) -> Vec<Check> {

@@ -3,8 +3,8 @@
 use serde_json::{Value, json};
 use servos_sandbox::{Fault, LoadError, Manifest};
 
-use crate::judge::Subject;
 use crate::limits::{DEEP_SETTING, LONG_SETTING};
+use crate::subject::Subject;
 
 /// Gives it nonsense.
 pub(crate) fn refused_gracefully(subject: &Subject<'_>) -> Result<String, String> {

@@ -8,8 +8,8 @@ use servos_sandbox::weighting::Candidate;
 
 use crate::Check;
 use crate::checks::{ask_all, ask_twice};
-use crate::judge::Subject;
 use crate::meshes;
+use crate::subject::Subject;
 
 /// All of them.
 pub(crate) fn all(subject: &Subject<'_>) -> Vec<Check> {

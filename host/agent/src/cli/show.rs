@@ -6,9 +6,9 @@ use std::process::ExitCode;
 use anyhow::Result;
 use comfy_table::{Table, presets};
 use serde_json::Value;
+use servos_mesh::timestamp;
 
 use super::socket_client;
-use crate::timestamp;
 
 /// `status`. Fails if the agent names a problem.
 pub async fn status(socket: &Path, json: bool) -> Result<ExitCode> {

@@ -8,13 +8,12 @@ use std::time::{Duration, SystemTime};
 use parking_lot::Mutex;
 use rand::Rng;
 use serde::Serialize;
-use servos_mesh::Snapshot;
+use servos_mesh::{Snapshot, timestamp};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::Instant;
 use tracing::{info, warn};
 
 use crate::limits::{APPLY_BACKOFF, DRIFT_CHECK};
-use crate::timestamp;
 
 /// What one executor would do.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]

@@ -14,9 +14,9 @@ use nix::poll::PollFlags;
 use super::answer::answer;
 use super::request::{Request, RequestReader};
 use crate::Device;
+use crate::TunnelError;
 use crate::backend::userspace::{Signal, wait};
 use crate::limits::UAPI_TIMEOUT;
-use crate::tunnel::TunnelError;
 
 const FOLDER: &str = "/var/run/wireguard";
 

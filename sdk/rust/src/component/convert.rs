@@ -8,7 +8,7 @@ macro_rules! shared_glue {
 
         use bindings::servos::plugin::{directory as host, log as host_log, types as wit};
 
-        use crate::log::Level;
+        use crate::level::Level;
         use crate::{Directory, Health, Instance, Link, Protocol, Proxy, Server, Service};
 
         /// Writes to the host's log.

@@ -20,7 +20,7 @@ pub mod policy;
 #[cfg(feature = "weighting")]
 pub mod weighting;
 
-use crate::log::Level;
+use crate::level::Level;
 
 /// Where the one plugin of a component lives.
 pub trait Holds {

@@ -8,7 +8,7 @@ use nix::net::if_::if_nametoindex;
 use servos_mesh::MeshAddress;
 use tun_rs::{DeviceBuilder, SyncDevice};
 
-use crate::tunnel::TunnelError;
+use crate::TunnelError;
 
 /// Bytes of an interface's name, `IFNAMSIZ` less its end.
 const MAX_NAME: usize = 15;

@@ -16,7 +16,7 @@ use std::thread::{self, JoinHandle};
 
 use tun_rs::SyncDevice;
 
-use crate::tunnel::TunnelError;
+use crate::TunnelError;
 use crate::{Device, TunnelConfig};
 pub(crate) use signal::{Signal, wait};
 use sockets::Sockets;

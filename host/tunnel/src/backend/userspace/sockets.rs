@@ -12,10 +12,10 @@ use quinn_udp::{RecvMeta, Transmit, UdpSockRef, UdpSocketState};
 use socket2::{Domain, Protocol, Socket, Type};
 
 use super::{Signal, wait};
+use crate::TunnelError;
 use crate::counters::LiveDrops;
 use crate::device::{DatagramBatch, Run};
 use crate::limits::{SEND_WAIT, SOCKET_BUFFER};
-use crate::tunnel::TunnelError;
 
 /// Which of the two sockets.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -1,11 +1,20 @@
-//! Points in time as the agent shows them: RFC 3339, UTC, milliseconds.
+//! Points in time as people and programs are shown them: RFC 3339, UTC, milliseconds.
 
 use std::time::{Duration, SystemTime};
 
 use serde::{Serialize, Serializer};
 
-/// For `#[serde(serialize_with)]`: text, or null.
-pub fn serialize<S: Serializer>(time: &Option<SystemTime>, serializer: S) -> Result<S::Ok, S::Error> {
+/// For `#[serde(serialize_with)]`, of a time or of an optional one: text, or null.
+///
+/// # Errors
+///
+/// The serializer's.
+pub fn serialize<T, S>(time: &T, serializer: S) -> Result<S::Ok, S::Error>
+where
+    T: Copy + Into<Option<SystemTime>>,
+    S: Serializer,
+{
+    let time: Option<SystemTime> = (*time).into();
     time.map(|time| humantime::format_rfc3339_millis(time).to_string()).serialize(serializer)
 }
 

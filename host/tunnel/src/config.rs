@@ -1,0 +1,20 @@
+//! What a tunnel is made of.
+
+use servos_mesh::MeshAddress;
+
+use crate::PrivateKey;
+
+/// What a tunnel is made of.
+#[derive(Clone, Debug)]
+pub struct TunnelConfig {
+    /// Name of the interface, for example `wg0`.
+    pub interface: String,
+    /// This server's key.
+    pub private_key: PrivateKey,
+    /// UDP port on all addresses; 0 takes a free one.
+    pub listen_port: u16,
+    /// This server's address in the mesh.
+    pub address: MeshAddress,
+    /// MTU of the interface, bytes.
+    pub mtu: u16,
+}
