@@ -97,6 +97,7 @@ fn a_deleted_server_keeps_what_it_has_and_is_gone_for_others() -> Result<()> {
     reach_each_other(&servers)?;
     mesh.control(&["server", "delete", "s2", "--organisation", "acme", "--yes"])?.success("server delete")?;
     wait_for_problem(&servers[1], "refuses (401)")?;
+    wait_for_problem(&servers[1], "`servos-agent commission` with a new token")?;
     wait_for("s1 without s2", Duration::from_secs(30), || {
         ensure!(servers[0].status()?["mesh"]["peers"] == 0, "s2 is still a peer");
         Ok(())

@@ -153,7 +153,11 @@ impl Poller {
     }
 
     async fn failed(&self, error: &ControlError) {
-        self.pause(chain(error), error.retry_after()).await;
+        let mut problem = chain(error);
+        if error.is_unauthorised() {
+            problem.push_str(CREDENTIAL_REFUSED);
+        }
+        self.pause(problem, error.retry_after()).await;
     }
 
     /// Notes the failure and waits: as long as asked, else longer each time, never in step with other servers.
@@ -174,6 +178,10 @@ impl Poller {
         tokio::time::sleep(pause).await;
     }
 }
+
+/// What an operator is told when the control plane refuses this server's credential.
+const CREDENTIAL_REFUSED: &str = "; was this server deleted there? The mesh goes on as it was. `servos-agent \
+     decommission` takes the server out, `servos-agent commission` with a new token then joins again";
 
 /// Pause after so many failures in a row: doubling, bounded.
 fn backoff(failures: u32) -> Duration {

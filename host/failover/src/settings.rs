@@ -6,6 +6,8 @@ use std::time::Duration;
 
 use serde::{Deserialize, Deserializer};
 
+use crate::Thresholds;
+
 /// How traffic of failover services is handled.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -41,14 +43,15 @@ pub enum TraefikMode {
 
 impl Default for FailoverSettings {
     fn default() -> Self {
+        let Thresholds { unhealthy_after, healthy_after } = Thresholds::default();
         Self {
             traefik: TraefikMode::Auto,
             file: "/etc/traefik/dynamic/servos-mesh.yml".into(),
             entry_points: BTreeMap::from([("web".to_owned(), 80)]),
             probe_interval: Duration::from_millis(500),
             probe_timeout: Duration::from_millis(400),
-            unhealthy_after: 2,
-            healthy_after: 2,
+            unhealthy_after,
+            healthy_after,
         }
     }
 }

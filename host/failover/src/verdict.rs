@@ -16,6 +16,13 @@ pub struct Thresholds {
     pub healthy_after: u32,
 }
 
+impl Default for Thresholds {
+    /// One lost probe is an accident; two are what a server that is gone costs at most.
+    fn default() -> Self {
+        Self { unhealthy_after: 2, healthy_after: 2 }
+    }
+}
+
 /// The verdict on one instance.
 #[derive(Clone, Debug)]
 pub struct Verdict {

@@ -1,4 +1,4 @@
-//! `Prefer: wait=N` (RFC 7240 §2, §4.3). Pure.
+//! `Prefer: wait=N` (RFC 7240 §2, §4.3): what the client asks for. What it gets is `limits::MAX_WAIT` at most. Pure.
 
 use std::time::Duration;
 
