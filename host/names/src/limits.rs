@@ -35,6 +35,9 @@ pub const UDP_PAYLOAD: u16 = 1_232;
 /// Bytes of an answer over UDP to who says nothing of sizes (RFC 1035 §4.2.1).
 pub const PLAIN_UDP_PAYLOAD: u16 = 512;
 
+/// What is under way when a socket is to be closed has so long.
+pub const CLOSING: Duration = Duration::from_millis(500);
+
 /// First and longest pause before an address that could not be bound is tried again: `wg0` may come any moment, and
 /// another server's port may stay taken for good.
 pub const BIND_RETRY: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(3));

@@ -10,11 +10,11 @@ use serde::Serialize;
 use socket2::{Domain, Protocol, Socket, Type};
 use tokio::net::{TcpListener, UdpSocket};
 use tokio::sync::watch;
-use tokio::time::sleep;
+use tokio::time::{sleep, timeout};
 use tracing::{info, warn};
 
 use crate::handler::Handler;
-use crate::limits::{BIND_RETRY, TCP_BACKLOG, TCP_IDLE, TCP_RESPONSES, UDP_SOCKETS};
+use crate::limits::{BIND_RETRY, CLOSING, TCP_BACKLOG, TCP_IDLE, TCP_RESPONSES, UDP_SOCKETS};
 
 /// An address that the DNS server is to listen on.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -103,14 +103,24 @@ impl Sockets {
         server.register_listener(self.tcp, TCP_IDLE, TCP_RESPONSES);
         servers.push(server);
         let mut ends: FuturesUnordered<_> = servers.iter_mut().map(Server::block_until_done).collect();
-        tokio::select! {
+        let problem = tokio::select! {
             _ = stop.wait_for(|&stop| stop) => None,
             end = ends.next() => Some(match end {
                 Some(Err(error)) => error.to_string(),
                 _ => "a socket was closed".to_owned(),
             }),
+        };
+        drop(ends);
+        // The sockets are closed when this returns, so that whoever is next can bind. What is under way longer than
+        // that is not answered.
+        for server in &mut servers {
+            if timeout(CLOSING, server.shutdown_gracefully()).await.is_err() {
+                warn!("questions under way were not answered");
+            }
         }
-        // Dropping the servers ends what they have under way.
+        drop(servers);
+        tokio::task::yield_now().await;
+        problem
     }
 }
 

@@ -36,6 +36,9 @@ const BPF_PACKAGES: [&str; 2] = ["rustc-web", "libstd-rust-web-dev-bpf"];
 /// What bpf-linker is linked with.
 const LLVM_PACKAGES: [&str; 4] = ["llvm-22-dev", "libpolly-22-dev", "libzstd-dev", "zlib1g-dev"];
 
+/// What systemd-resolved is linked with beyond its own package; it is unpacked without its dependencies.
+const RESOLVED_LIBRARIES: [&str; 1] = ["libkmod2"];
+
 /// Tools from the crate registry: name, version, why this one.
 const BPF_LINKER: (&str, &str) = ("bpf-linker", "0.13.0");
 const CARGO_DENY: (&str, &str) = ("cargo-deny", "0.20.2");
@@ -177,12 +180,18 @@ fn traefik(say: Say) -> Result<()> {
 /// systemd-resolved, unpacked and not installed: installed it would take this machine's resolver over.
 fn systemd_resolved(say: Say) -> Result<()> {
     const PROGRAM: &str = "lib/systemd/systemd-resolved";
+    if Path::new("/").join(PROGRAM).exists() {
+        say("systemd-resolved", "found", &Path::new("/").join(PROGRAM).display().to_string());
+        return Ok(());
+    }
+    let missing: Vec<_> = RESOLVED_LIBRARIES.into_iter().filter(|library| !is_installed(library)).collect();
+    if !missing.is_empty() {
+        install(&missing)?;
+    }
     let unpacked = places::tools().join("systemd-resolved");
-    for root in [Path::new("/"), &unpacked] {
-        if root.join(PROGRAM).exists() {
-            say("systemd-resolved", "found", &root.join(PROGRAM).display().to_string());
-            return Ok(());
-        }
+    if unpacked.join(PROGRAM).exists() {
+        say("systemd-resolved", "found", &unpacked.join(PROGRAM).display().to_string());
+        return Ok(());
     }
     eprintln!("unpacking systemd-resolved …");
     let packages = places::cache().join("packages");
