@@ -178,7 +178,7 @@ impl Reporter {
         let snapshot = self.snapshots.borrow().clone();
         let sessions = self.tunnel.load().as_ref().map(|tunnel| tunnel.sessions()).unwrap_or_default();
         let sessions: std::collections::HashMap<_, _> =
-            sessions.into_iter().map(|session| (session.address, session)).collect();
+            sessions.into_iter().filter_map(|session| Some((session.peer.mesh_address()?, session))).collect();
         let limit = if all { usize::MAX } else { PEERS_LISTED };
         let with = sessions.keys().filter_map(|&address| snapshot.table.peer_by_address(address));
         let without = snapshot.table.peers().filter(|peer| !sessions.contains_key(&peer.address()));

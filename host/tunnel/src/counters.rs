@@ -46,8 +46,8 @@ macro_rules! counters {
 counters! {
     /// Packets and datagrams that went nowhere, by reason.
     DropCounters, LiveDrops {
-        /// From the interface: no IPv4 packet, or cut short.
-        not_ipv4,
+        /// From the interface: no IP packet, or cut short.
+        no_ip,
         /// From the interface: to an address outside the mesh's 100.64.0.0/10.
         outside_mesh,
         /// From the interface: to an address of the mesh that is nobody's.
@@ -66,6 +66,8 @@ counters! {
         invalid_mac,
         /// Handshakes that do not authenticate.
         invalid_handshake,
+        /// Initiations beyond what one source, or all, may ask for.
+        too_many_handshakes,
         /// Initiations of a key that is not in the mesh.
         unknown_key,
         /// Initiations not newer than the last one of their peer.
@@ -76,6 +78,8 @@ counters! {
         no_keypair,
         /// Transport messages that do not authenticate, or were seen before.
         invalid_transport,
+        /// Messages that hold no IP packet, or a cut one.
+        no_ip_inside,
         /// Packets that claim another source than their peer's address.
         spoofed_source,
         /// Packets to another address than this server's.
@@ -114,6 +118,8 @@ pub struct TunnelCounters {
     pub keepalives_sent: u64,
     /// Sessions made since the start.
     pub sessions_made: u64,
+    /// Sessions that gave way to another before they were idle for long.
+    pub sessions_evicted: u64,
     /// Sessions at this moment.
     pub sessions: u64,
     /// Packets that wait for a handshake at this moment.
@@ -143,6 +149,7 @@ pub(crate) struct Counters {
     pub(crate) cookies_sent: Counter,
     pub(crate) keepalives_sent: Counter,
     pub(crate) sessions_made: Counter,
+    pub(crate) sessions_evicted: Counter,
     pub(crate) held_total: Counter,
     pub(crate) timers_fired: Counter,
     pub(crate) sessions_visited: Counter,
@@ -164,6 +171,7 @@ impl Counters {
             cookies_sent: self.cookies_sent.get(),
             keepalives_sent: self.keepalives_sent.get(),
             sessions_made: self.sessions_made.get(),
+            sessions_evicted: self.sessions_evicted.get(),
             sessions,
             held_packets,
             held_total: self.held_total.get(),

@@ -8,11 +8,11 @@ mod config;
 mod counters;
 pub mod device;
 mod error;
-mod initiation;
 mod key;
 pub mod limits;
 pub mod mtu;
 mod noise;
+pub mod offload;
 mod tunnel;
 mod uapi;
 

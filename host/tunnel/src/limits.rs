@@ -8,14 +8,15 @@ pub struct Limits {
     /// A session goes when no data has passed and no handshake was completed for so long: three minutes after its
     /// last keypair died ([`REJECT_AFTER_TIME`]).
     pub session_idle: Duration,
-    /// Sessions at a time: about 14 KiB each, so a gigabyte at most. Further peers are refused until one goes.
+    /// Sessions at a time: about 6 KiB each, so 400 MB at most. For a further peer the one
+    /// goes that was used least lately, if there is one that is not [`IN_USE`].
     pub sessions: usize,
     /// Packets that wait for handshakes, in all: about 6 MB of 1,420 bytes.
     pub held_packets: usize,
     /// Packets that wait for the handshake of one peer; the oldest gives way. The kernel's `MAX_STAGED_PACKETS`.
     pub held_packets_a_peer: usize,
     /// Handshakes a second before cookies are asked for. One costs the answering side about 0.4 ms: a sixth of a core.
-    pub handshakes_a_second: u64,
+    pub handshakes_a_second: u32,
 }
 
 impl Default for Limits {
@@ -64,6 +65,21 @@ pub const REJECT_AFTER_MESSAGES: u64 = u64::MAX - (1 << 13);
 /// Timestamps of evicted peers that are kept (16 bytes each): one for each address of the mesh.
 pub const KEPT_TIMESTAMPS: usize = 1 << 22;
 
+/// A session that was used within this time does not give way to another.
+pub const IN_USE: Duration = Duration::from_secs(10);
+
+/// Sessions that are looked at, to find one that may give way: constant work, and nearly the oldest.
+pub const EVICTION_SAMPLE: usize = 64;
+
+/// Handshakes a second that one source is granted when there are too many (the kernel's `PACKETS_PER_SECOND`), and how
+/// many at once (`PACKETS_BURSTABLE`).
+pub const SOURCE_HANDSHAKES_A_SECOND: u32 = 20;
+/// See [`SOURCE_HANDSHAKES_A_SECOND`].
+pub const SOURCE_BURST: u32 = 5;
+
+/// Sources of handshakes that are told apart when there are too many.
+pub const HANDSHAKE_SOURCES: usize = 8_192;
+
 /// Sealed packets are padded to a multiple of this many bytes (§5.4.6).
 pub const PADDING: usize = 16;
 
@@ -85,17 +101,11 @@ pub const DEFAULT_MTU: u16 = 1_420;
 /// Highest MTU that is learnt from routes: jumbo frames. A loopback's 65,536 is nobody's way out.
 pub const MAX_LEARNT_MTU: u16 = 9_000 - OUTER_OVERHEAD;
 
-/// Segments that one read from the interface may be split into: 64 KiB in segments of the smallest MSS (48 bytes).
-pub const TUN_SEGMENTS: usize = 1_400;
-
 /// Bytes of datagrams that gather before they are sent: one full segmentation-offload packet.
 pub const SEND_BATCH_BYTES: usize = 65_536;
 
 /// Bytes of one datagram batch on a socket (IPv4's limit for UDP).
 pub const MAX_UDP_PAYLOAD: usize = 65_507;
-
-/// Packets that gather before they are written to the interface; each has 64 KiB of address space to be coalesced in.
-pub const WRITE_BATCH_PACKETS: usize = 128;
 
 /// Receive and send buffer asked of each UDP socket: 4 MiB, some 20 ms at 1.6 Gbit/s.
 pub const SOCKET_BUFFER: usize = 4 << 20;

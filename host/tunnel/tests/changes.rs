@@ -16,7 +16,7 @@ fn a_peer_that_leaves_loses_its_session_at_once() {
     world.send(0, 2, 2);
     world.seconds(1);
     let mut events = world.nodes[0].device.events();
-    let kept = world.nodes[0].device.sessions().into_iter().find(|session| session.address == address(&world, 2));
+    let kept = world.nodes[0].device.sessions().into_iter().find(|session| session.peer == address(&world, 2).into());
     let stays = world.nodes[2].server.clone();
     let applied = world.apply(0, [&stays]);
     assert_eq!(applied, Applied { ended: 1, endpoints: 0, untouched: 1 });

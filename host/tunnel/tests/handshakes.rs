@@ -300,7 +300,7 @@ fn what_goes_nowhere_is_counted_by_reason() {
     world.send_packet(0, vec![0x60; 60]);
     world.send_packet(0, vec![0x45; 10]);
     let drops = world.nodes[0].device.counters().drops;
-    assert_eq!((drops.outside_mesh, drops.unknown_address, drops.no_endpoint, drops.not_ipv4), (1, 1, 1, 2));
+    assert_eq!((drops.outside_mesh, drops.unknown_address, drops.no_endpoint, drops.no_ip), (1, 1, 1, 2));
     assert!(world.seen.is_empty() && world.nodes[0].device.sessions().is_empty());
 }
 

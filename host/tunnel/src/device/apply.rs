@@ -22,20 +22,19 @@ pub struct Applied {
 impl Device {
     /// Makes `table` the one that packets and handshakes are looked up in.
     pub fn apply(&self, now: Instant, table: Arc<PeerTable>) -> Applied {
-        let before = self.table.swap(table.clone());
+        let before = self.peers.swap(table.clone());
         let cells = self.sessions.read().all();
         let mut applied = Applied::default();
         for cell in cells {
             self.common.counters.sessions_visited.one();
             let mut session = cell.lock();
-            let same_key = |record: &&servos_mesh::PeerRecord| record.public_key() == session.public_key();
-            let record = table.peer_by_address(session.address()).filter(same_key);
-            let Some(record) = record else {
+            let record = session.peer().mesh_address().and_then(|address| table.peer_by_address(address));
+            let Some(record) = record.filter(|record| record.public_key() == session.public_key()) else {
                 drop(session);
                 applied.ended += usize::from(self.remove_session(&cell, |_| true));
                 continue;
             };
-            let known = before.peer_by_address(session.address()).and_then(|record| record.endpoint());
+            let known = before.peer_by_address(record.address()).and_then(|record| record.endpoint());
             let taken = match record.endpoint() {
                 Some(endpoint) if known != Some(endpoint) => session.take_endpoint(now, known, endpoint),
                 _ => false,

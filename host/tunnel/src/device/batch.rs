@@ -1,23 +1,23 @@
-//! Batches between the core and its shell: datagrams to send, packets to write. Their buffers are used again.
+//! Datagrams on their way from the core to its shell, in one buffer that is used again.
 
-use std::net::SocketAddr;
 use std::ops::Range;
 
-use crate::limits::{MAX_UDP_PAYLOAD, SEND_BATCH_BYTES, WRITE_BATCH_PACKETS};
+use super::Endpoint;
+use crate::limits::{MAX_UDP_PAYLOAD, SEND_BATCH_BYTES};
 
 /// Datagrams to send, one behind the other in one buffer, in order.
 #[derive(Debug, Default)]
 pub struct DatagramBatch {
     bytes: Vec<u8>,
     used: usize,
-    datagrams: Vec<(SocketAddr, Range<usize>)>,
+    datagrams: Vec<(Endpoint, Range<usize>)>,
 }
 
 /// Datagrams of a batch that can leave in one call: to one destination, all of `segment` bytes but a shorter last.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Run<'a> {
     /// Where to.
-    pub to: SocketAddr,
+    pub to: Endpoint,
     /// Bytes of each datagram but the last.
     pub segment: usize,
     /// The datagrams.
@@ -35,14 +35,15 @@ impl DatagramBatch {
     }
 
     /// Keeps the first `length` bytes of the room as a datagram.
-    pub fn commit(&mut self, to: SocketAddr, length: usize) {
+    pub fn commit(&mut self, to: Endpoint, length: usize) {
         let end = self.used + length;
+        debug_assert!(end <= self.bytes.len(), "more than the room");
         self.datagrams.push((to, self.used..end));
         self.used = end;
     }
 
     /// Copies a datagram into the batch.
-    pub fn push(&mut self, to: SocketAddr, datagram: &[u8]) {
+    pub fn push(&mut self, to: Endpoint, datagram: &[u8]) {
         self.room(datagram.len()).copy_from_slice(datagram);
         self.commit(to, datagram.len());
     }
@@ -64,7 +65,7 @@ impl DatagramBatch {
     }
 
     /// The datagrams, in order.
-    pub fn datagrams(&self) -> impl Iterator<Item = (SocketAddr, &[u8])> {
+    pub fn datagrams(&self) -> impl Iterator<Item = (Endpoint, &[u8])> {
         self.datagrams.iter().map(|(to, range)| (*to, &self.bytes[range.clone()]))
     }
 
@@ -86,63 +87,5 @@ impl DatagramBatch {
             }
         }
         Some((Run { to: *to, segment, bytes: &self.bytes[head.start..end] }, count))
-    }
-}
-
-/// Packets to write to the interface, each with headroom for the offload header.
-#[derive(Debug, Default)]
-pub struct PacketBatch {
-    buffers: Vec<Vec<u8>>,
-    used: usize,
-}
-
-impl PacketBatch {
-    /// Bytes before each packet: `virtio_net_hdr` (virtio 1.2 §5.1.6).
-    pub const HEADROOM: usize = 10;
-
-    /// Capacity of a buffer: 64 KiB to be coalesced in, and the headroom.
-    const CAPACITY: usize = 65_536 + Self::HEADROOM;
-
-    /// Room for a packet of up to `length` bytes; [`PacketBatch::commit`] keeps it.
-    pub fn room(&mut self, length: usize) -> &mut [u8] {
-        if self.used == self.buffers.len() {
-            self.buffers.push(Vec::with_capacity(Self::CAPACITY));
-        }
-        let buffer = &mut self.buffers[self.used];
-        buffer.resize(Self::HEADROOM + length, 0);
-        &mut buffer[Self::HEADROOM..]
-    }
-
-    /// Keeps the first `length` bytes of the room as a packet. Empty ones are not kept.
-    pub fn commit(&mut self, length: usize) {
-        if length > 0 {
-            self.buffers[self.used].truncate(Self::HEADROOM + length);
-            self.used += 1;
-        }
-    }
-
-    /// Whether it should be written before more is put in.
-    pub fn is_full(&self) -> bool {
-        self.used >= WRITE_BATCH_PACKETS
-    }
-
-    /// Whether there is nothing to write.
-    pub fn is_empty(&self) -> bool {
-        self.used == 0
-    }
-
-    /// Forgets the packets, keeps the buffers.
-    pub fn clear(&mut self) {
-        self.used = 0;
-    }
-
-    /// The packets, in order.
-    pub fn packets(&self) -> impl Iterator<Item = &[u8]> {
-        self.buffers[..self.used].iter().map(|buffer| &buffer[Self::HEADROOM..])
-    }
-
-    /// The buffers with their headroom, for the interface.
-    pub(crate) fn buffers_mut(&mut self) -> &mut [Vec<u8>] {
-        &mut self.buffers[..self.used]
     }
 }

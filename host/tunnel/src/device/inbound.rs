@@ -1,103 +1,165 @@
-//! A datagram from the network: a handshake, a cookie, or a packet of a peer.
+//! Datagrams from the network: handshakes, cookies, and packets of peers, opened where they lie.
 
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::ops::Range;
+use std::sync::Arc;
 use std::time::Instant;
 
 use super::kept_timestamps::HandshakeTime;
+use super::packets::Head;
+use super::peers::Inadmissible;
 use super::session::SessionCell;
-use super::{DatagramBatch, Device, PacketBatch};
-use crate::initiation;
-use crate::noise::{Admission, HANDSHAKE_ROOM, Message, Refused};
+use super::{DatagramBatch, Device, Endpoint, PeerId};
+use crate::limits::OVERHEAD;
+use crate::noise::{Admission, COOKIE, HEADER, INITIATION, Keypair, Message, RESPONSE, Received, Refused};
+
+/// Messages in a row to one receiver index.
+struct Run {
+    receiver: u32,
+    cell: SessionCell,
+    keypair: Arc<Keypair>,
+    peer: PeerId,
+    /// Bytes of the authentic ones.
+    bytes: u64,
+    /// One of them was more than empty.
+    data: bool,
+}
 
 impl Device {
-    /// Takes a datagram from `source`. Packets for the interface go into `packets`, what is to be sent into `out`.
-    pub fn handle_datagram(
+    /// Takes datagrams from `source`: each has `stride` bytes but a shorter last one. Packets of peers are opened in
+    /// place; where they lie goes into `packets`, shifted by `base`. What is to be sent goes into `out`.
+    #[expect(clippy::too_many_arguments, reason = "one receive, and both ways out")]
+    pub fn handle_datagrams(
         &self,
         now: Instant,
-        source: SocketAddr,
-        datagram: &[u8],
-        packets: &mut PacketBatch,
+        source: Endpoint,
+        bytes: &mut [u8],
+        stride: usize,
+        base: usize,
+        packets: &mut Vec<Range<usize>>,
         out: &mut DatagramBatch,
     ) {
-        let source = canonical(source);
-        match Message::of(datagram) {
-            None => self.common.counters.drops.malformed.one(),
-            Some(Message::Transport { receiver }) => {
-                self.handle_transport(now, source, receiver, datagram, packets, out);
+        let drops = &self.common.counters.drops;
+        let mut run: Option<Run> = None;
+        let mut at = base;
+        for datagram in bytes.chunks_mut(stride.max(1)) {
+            let here = at;
+            at += datagram.len();
+            match Message::of(datagram) {
+                Some(Message::Transport { receiver }) => {
+                    if run.as_ref().is_none_or(|run| run.receiver != receiver) {
+                        self.finish_run(now, source, run.take(), out);
+                        run = self.begin_run(receiver);
+                    }
+                    if let Some(run) = &mut run
+                        && let Some(packet) = self.open(now, run, datagram)
+                    {
+                        packets.push(here + packet.start..here + packet.end);
+                    }
+                    continue;
+                }
+                Some(Message::Initiation) => self.handle_initiation(now, source, datagram, out),
+                Some(Message::Response { receiver }) => self.handle_response(now, source, receiver, datagram, out),
+                Some(Message::Cookie { receiver }) => self.handle_cookie(now, receiver, datagram),
+                None => drops.malformed.one(),
             }
-            Some(Message::Initiation) => self.handle_initiation(now, source, datagram, out),
-            Some(Message::Response { receiver }) => self.handle_response(now, source, receiver, datagram, out),
-            Some(Message::Cookie { receiver }) => self.handle_cookie(receiver, datagram),
+            // What came before it in the run comes before it in time.
+            self.finish_run(now, source, run.take(), out);
         }
+        self.finish_run(now, source, run, out);
     }
 
-    fn handle_transport(
-        &self,
-        now: Instant,
-        source: SocketAddr,
-        receiver: u32,
-        datagram: &[u8],
-        packets: &mut PacketBatch,
-        out: &mut DatagramBatch,
-    ) {
-        let Some(cell) = self.session_of(receiver) else { return };
-        let mut session = cell.lock();
+    /// Finds the keypair of a receiver index. That there is none is counted.
+    fn begin_run(&self, receiver: u32) -> Option<Run> {
+        let cell = self.session_of(receiver)?;
+        let session = cell.lock();
         if session.is_gone() {
             self.common.counters.drops.unknown_receiver.one();
-            return;
+            return None;
         }
-        let opened = session.open(&self.common, now, source, receiver, datagram, packets, out);
-        self.reschedule(&mut session);
-        let peer = session.address();
+        let (keypair, peer) = (session.keypair(receiver), session.peer());
         drop(session);
-        let length = match opened {
-            Ok(0) => return,
-            Ok(length) => length,
-            Err(Refused::NoKeypair) => return self.common.counters.drops.no_keypair.one(),
-            Err(_) => return self.common.counters.drops.invalid_transport.one(),
+        let Some(keypair) = keypair else {
+            self.common.counters.drops.no_keypair.one();
+            return None;
         };
-        // What a peer may send is decided by its address alone; the room still holds the packet.
-        let (from, to) = addresses(packets.room(length)).unwrap_or((Ipv4Addr::UNSPECIFIED, Ipv4Addr::UNSPECIFIED));
-        if from != peer.ipv4() {
-            return self.common.counters.drops.spoofed_source.one();
-        }
-        if to != self.common.address.ipv4() {
-            return self.common.counters.drops.foreign_destination.one();
-        }
-        packets.commit(length);
-        self.common.counters.rx_packets.one();
-        self.common.counters.rx_bytes.add(length as u64);
+        Some(Run { receiver, cell, keypair, peer, bytes: 0, data: false })
     }
 
-    fn handle_initiation(&self, now: Instant, source: SocketAddr, datagram: &[u8], out: &mut DatagramBatch) {
+    /// Opens a message; where its packet lies in it, if it has one that its peer may send.
+    fn open(&self, now: Instant, run: &mut Run, datagram: &mut [u8]) -> Option<Range<usize>> {
+        let counters = &self.common.counters;
+        match run.keypair.open(now, datagram) {
+            Ok(()) => {}
+            Err(Refused::NoKeypair) => {
+                counters.drops.no_keypair.one();
+                return None;
+            }
+            Err(_) => {
+                counters.drops.invalid_transport.one();
+                return None;
+            }
+        }
+        run.bytes += datagram.len() as u64;
+        let packet = &datagram[HEADER..datagram.len() - (OVERHEAD - HEADER)];
+        if packet.is_empty() {
+            return None;
+        }
+        run.data = true;
+        let Some(head) = Head::of(packet) else {
+            counters.drops.no_ip_inside.one();
+            return None;
+        };
+        match self.peers.admits(run.peer, head.source, head.destination) {
+            Ok(()) => {}
+            Err(Inadmissible::Source) => {
+                counters.drops.spoofed_source.one();
+                return None;
+            }
+            Err(Inadmissible::Destination) => {
+                counters.drops.foreign_destination.one();
+                return None;
+            }
+        }
+        counters.rx_packets.one();
+        counters.rx_bytes.add(head.length as u64);
+        Some(HEADER..HEADER + head.length)
+    }
+
+    fn finish_run(&self, now: Instant, source: Endpoint, run: Option<Run>, out: &mut DatagramBatch) {
+        let Some(run) = run.filter(|run| run.bytes > 0) else { return };
+        let mut session = run.cell.lock();
+        if !session.is_gone() {
+            session.heard(&self.common, now, source, &run.keypair, run.bytes, run.data, out);
+            self.reschedule(&mut session);
+        }
+    }
+
+    fn handle_initiation(&self, now: Instant, source: Endpoint, datagram: &[u8], out: &mut DatagramBatch) {
         let drops = &self.common.counters.drops;
-        match self.common.guard.admit(source.ip(), datagram, out.room(HANDSHAKE_ROOM)) {
+        let Ok(message) = <&[u8; INITIATION]>::try_from(datagram) else { return drops.malformed.one() };
+        let own = self.common.own.load_full();
+        match own.guard.admit(now, source.to, message) {
             Admission::Granted => {}
-            Admission::Refused => return drops.invalid_mac.one(),
-            Admission::Cookie(length) => {
-                out.commit(source, length);
+            Admission::WrongMac => return drops.invalid_mac.one(),
+            Admission::TooMany => return drops.too_many_handshakes.one(),
+            Admission::Cookie(reply) => {
+                out.push(source, &reply);
                 return self.common.counters.cookies_sent.one();
             }
         }
-        let own = self.common.key.secret();
-        let Ok(message) = <&[u8; initiation::LENGTH]>::try_from(datagram) else { return drops.malformed.one() };
-        let Some(claim) = initiation::read_key(own, message) else { return drops.invalid_handshake.one() };
-        let table = self.table.load_full();
-        let Some(record) = table.peer_by_key(&claim.public_key) else { return drops.unknown_key.one() };
-        let Some(timestamp) = initiation::read_timestamp(own, message, &claim) else {
-            return drops.invalid_handshake.one();
-        };
-        let timestamp = HandshakeTime::from_tai64n(&timestamp);
-        if !self.kept.lock().allows(&claim.public_key, timestamp) {
+        let Some(received) = Received::read(&own.key, message) else { return drops.invalid_handshake.one() };
+        let Some(peer) = self.peers.by_key(&received.public_key) else { return drops.unknown_key.one() };
+        let timestamp = HandshakeTime::from_tai64n(&received.timestamp);
+        if !self.kept.lock().allows(&peer.public_key, timestamp) {
             return drops.replayed_initiation.one();
         }
-        let Some(cell) = self.make_session(now, record.address(), &claim.public_key) else { return };
+        let Some(cell) = self.make_session(now, peer.id, &peer.public_key) else { return };
         let mut session = cell.lock();
         // A session that just ended, or one of the address's next owner: the initiator tries again.
-        if session.is_gone() || *session.public_key() != claim.public_key {
+        if session.is_gone() || *session.public_key() != peer.public_key {
             return drops.unknown_key.one();
         }
-        let answered = session.answer(&self.common, now, source, datagram, timestamp, out);
+        let answered = session.answer(&self.common, now, source, received, timestamp, out);
         self.reschedule(&mut session);
         match answered {
             Ok(()) => {}
@@ -106,33 +168,32 @@ impl Device {
         }
     }
 
-    fn handle_response(
-        &self,
-        now: Instant,
-        source: SocketAddr,
-        receiver: u32,
-        datagram: &[u8],
-        out: &mut DatagramBatch,
-    ) {
+    fn handle_response(&self, now: Instant, source: Endpoint, receiver: u32, datagram: &[u8], out: &mut DatagramBatch) {
+        let drops = &self.common.counters.drops;
+        let Ok(message) = <&[u8; RESPONSE]>::try_from(datagram) else { return drops.malformed.one() };
+        if !self.common.own.load().guard.is_for_us(message) {
+            return drops.invalid_mac.one();
+        }
         let Some(cell) = self.session_of(receiver) else { return };
         let mut session = cell.lock();
         // Not counted against the handshakes a second: only what was asked for gets here.
         if session.is_gone() || !session.awaits(receiver) {
-            return self.common.counters.drops.unknown_receiver.one();
+            return drops.unknown_receiver.one();
         }
-        let finished = session.finish(&self.common, now, source, datagram, out);
+        let finished = session.finish(&self.common, now, source, message, out);
         self.reschedule(&mut session);
-        match finished {
-            Ok(()) => {}
-            Err(Refused::Mac) => self.common.counters.drops.invalid_mac.one(),
-            Err(_) => self.common.counters.drops.invalid_handshake.one(),
+        if finished.is_err() {
+            drops.invalid_handshake.one();
         }
     }
 
-    fn handle_cookie(&self, receiver: u32, datagram: &[u8]) {
+    fn handle_cookie(&self, now: Instant, receiver: u32, datagram: &[u8]) {
+        let drops = &self.common.counters.drops;
+        let Ok(reply) = <&[u8; COOKIE]>::try_from(datagram) else { return drops.malformed.one() };
         let Some(cell) = self.session_of(receiver) else { return };
-        if cell.lock().take_cookie(datagram).is_err() {
-            self.common.counters.drops.invalid_handshake.one();
+        let mut session = cell.lock();
+        if !session.awaits(receiver) || !session.take_cookie(now, reply) {
+            drops.invalid_handshake.one();
         }
     }
 
@@ -144,19 +205,4 @@ impl Device {
         }
         cell
     }
-}
-
-/// An IPv4 address that came through an IPv6 socket is IPv4.
-fn canonical(source: SocketAddr) -> SocketAddr {
-    match source.ip().to_canonical() {
-        IpAddr::V4(ip) => SocketAddr::new(ip.into(), source.port()),
-        IpAddr::V6(_) => source,
-    }
-}
-
-/// Source and destination of an IPv4 packet (RFC 791 §3.1).
-fn addresses(packet: &[u8]) -> Option<(Ipv4Addr, Ipv4Addr)> {
-    let octets = |at: usize| packet.get(at..at + 4).and_then(|four| <[u8; 4]>::try_from(four).ok());
-    (packet.first()? >> 4 == 4).then_some(())?;
-    Some((octets(12)?.into(), octets(16)?.into()))
 }

@@ -10,7 +10,7 @@ use servos_mesh::PublicKey;
 use crate::limits::KEPT_TIMESTAMPS;
 
 /// TAI64's label of 1970-01-01 00:00:10 TAI, less ten seconds (<https://cr.yp.to/libtai/tai64.html>).
-const TAI64_EPOCH: u64 = 1 << 62;
+pub(super) const TAI64_EPOCH: u64 = 1 << 62;
 
 /// A TAI64N timestamp of a handshake, in 64 bits that compare like it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]

@@ -2,12 +2,12 @@
 //!
 //! The peer table *is* the allowed-IPs map: `address → record` for every known peer, swapped in one step. A
 //! [`session`](self) exists only for a peer in use. Each input takes the time and writes what is to be sent into a
-//! batch that the caller owns, so that sealing goes straight into the send buffer:
+//! batch that the caller owns. Packets are sealed in the send buffer and opened in the receive buffer, outside all locks:
 //!
 //! | input | method | file |
 //! |---|---|---|
-//! | a packet from the interface | [`Device::handle_packet`] | `outbound.rs` |
-//! | a datagram from the network | [`Device::handle_datagram`] | `inbound.rs` |
+//! | packets from the interface | [`Device::handle_packets`] | `outbound.rs` |
+//! | datagrams from the network | [`Device::handle_datagrams`] | `inbound.rs` |
 //! | a time-out | [`Device::handle_timeout`] | `timeout.rs` |
 //! | a table | [`Device::apply`] | `apply.rs` |
 //!
@@ -17,19 +17,23 @@
 mod apply;
 mod batch;
 mod due_queue;
+mod endpoint;
 mod events;
 mod inbound;
 mod kept_timestamps;
 mod outbound;
+pub(crate) mod packets;
+mod peers;
 mod session;
 mod session_table;
 mod session_timers;
 mod status;
 mod timeout;
 
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU16, AtomicUsize, Ordering::Relaxed};
-use std::time::{Instant, SystemTime};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use arc_swap::ArcSwap;
 use parking_lot::{Mutex, RwLock};
@@ -37,23 +41,27 @@ use servos_mesh::{MeshAddress, PeerTable, PublicKey};
 use tokio::sync::mpsc::UnboundedReceiver;
 
 pub use apply::Applied;
-pub use batch::{DatagramBatch, PacketBatch, Run};
+pub use batch::{DatagramBatch, Run};
+pub use endpoint::Endpoint;
 pub use events::TunnelEvent;
+pub use packets::Packets;
+pub use peers::PeerId;
 pub use status::SessionStatus;
 
 use crate::counters::Counters;
-use crate::limits::Limits;
-use crate::noise::Guard;
+use crate::limits::{EVICTION_SAMPLE, IN_USE, Limits};
+use crate::noise::{Guard, Tai64n};
 use crate::{PrivateKey, TunnelCounters};
 use due_queue::DueQueue;
 use events::Subscribers;
 use kept_timestamps::KeptTimestamps;
+use peers::Peers;
 use session::{Session, SessionCell};
 use session_table::SessionTable;
 
 /// One WireGuard interface of the mesh, without its sockets. Shared by the threads that move its bytes.
 pub struct Device {
-    table: ArcSwap<PeerTable>,
+    peers: Peers,
     sessions: RwLock<SessionTable>,
     due: Mutex<DueQueue>,
     kept: Mutex<KeptTimestamps>,
@@ -62,10 +70,9 @@ pub struct Device {
 
 /// What every session needs of its device.
 struct Common {
-    key: PrivateKey,
+    own: ArcSwap<Own>,
     address: MeshAddress,
     limits: Limits,
-    guard: Guard,
     mtu: AtomicU16,
     /// Packets that wait for handshakes, in all sessions.
     held: AtomicUsize,
@@ -73,6 +80,30 @@ struct Common {
     subscribers: Subscribers,
     /// Ties the monotonic clock to the wall's, for `last_handshake`.
     started: (Instant, SystemTime),
+}
+
+/// This server's key, and what follows from it.
+struct Own {
+    key: PrivateKey,
+    guard: Guard,
+}
+
+impl Common {
+    fn mtu(&self) -> usize {
+        self.mtu.load(Relaxed).into()
+    }
+
+    /// The present, as handshakes carry it (<https://cr.yp.to/libtai/tai64.html>). Never goes back while the device
+    /// lives, whatever the wall's clock does.
+    fn tai64n(&self, now: Instant) -> Tai64n {
+        let (instant, system) = self.started;
+        let time =
+            (system + now.saturating_duration_since(instant)).duration_since(UNIX_EPOCH).unwrap_or(Duration::ZERO);
+        let mut tai = [0; 12];
+        tai[..8].copy_from_slice(&(kept_timestamps::TAI64_EPOCH + time.as_secs()).to_be_bytes());
+        tai[8..].copy_from_slice(&time.subsec_nanos().to_be_bytes());
+        tai
+    }
 }
 
 impl Device {
@@ -86,13 +117,15 @@ impl Device {
         started: (Instant, SystemTime),
     ) -> Self {
         Self {
-            table: ArcSwap::new(table),
+            peers: Peers::new(table, address),
             sessions: RwLock::default(),
             due: Mutex::default(),
             kept: Mutex::default(),
             common: Common {
-                guard: Guard::new(&key, limits.handshakes_a_second),
-                key,
+                own: ArcSwap::from_pointee(Own {
+                    guard: Guard::new(started.0, &key.public_key(), limits.handshakes_a_second),
+                    key,
+                }),
                 address,
                 limits,
                 mtu: AtomicU16::new(mtu),
@@ -120,8 +153,8 @@ impl Device {
     }
 
     /// This server's key.
-    pub fn private_key(&self) -> &PrivateKey {
-        &self.common.key
+    pub fn private_key(&self) -> PrivateKey {
+        self.common.own.load().key.clone()
     }
 
     /// When [`Device::handle_timeout`] wants to be called; `None` while nothing is timed.
@@ -149,7 +182,7 @@ impl Device {
     /// Events from here on, after one [`TunnelEvent::SessionMade`] for each session there is.
     pub fn events(&self) -> UnboundedReceiver<TunnelEvent> {
         let sessions = self.sessions.read();
-        self.common.subscribers.add(sessions.addresses())
+        self.common.subscribers.add(sessions.peers().filter_map(PeerId::mesh_address))
     }
 
     /// The live counters, for what only the shell sees.
@@ -157,45 +190,68 @@ impl Device {
         &self.common.counters
     }
 
-    /// Finds the session of an address, or makes one if it is a peer's. What stands in the way is counted.
-    fn session_to(&self, now: Instant, address: MeshAddress) -> Option<SessionCell> {
-        if let Some(cell) = self.sessions.read().by_address(address) {
+    /// Forgets an address of ours that the kernel does not send from any more: routes choose again.
+    pub fn forget_source(&self, source: IpAddr) {
+        for cell in self.sessions.read().all() {
+            cell.lock().forget_source(source);
+        }
+    }
+
+    /// Finds the session of a peer, or makes one. What stands in the way is counted, for as many packets.
+    fn session_to(&self, now: Instant, id: PeerId, packets: u64) -> Option<SessionCell> {
+        if let Some(cell) = self.sessions.read().by_peer(id) {
             return Some(cell);
         }
         let drops = &self.common.counters.drops;
-        let table = self.table.load_full();
-        let Some(record) = table.peer_by_address(address) else {
-            drops.unknown_address.one();
+        let Some(peer) = self.peers.peer(id) else {
+            drops.unknown_address.add(packets);
             return None;
         };
-        if record.endpoint().is_none() {
-            drops.no_endpoint.one();
+        if peer.endpoint.is_none() {
+            drops.no_endpoint.add(packets);
             return None;
         }
-        self.make_session(now, address, record.public_key())
+        self.make_session(now, id, &peer.public_key)
     }
 
-    /// Makes the session of a peer unless it is there. `None` if the peer has left meanwhile, or there are too many.
-    fn make_session(&self, now: Instant, address: MeshAddress, key: &PublicKey) -> Option<SessionCell> {
+    /// Makes the session of a peer unless it is there. `None` if the peer has left meanwhile, or there are too many that
+    /// are in use.
+    fn make_session(&self, now: Instant, id: PeerId, key: &PublicKey) -> Option<SessionCell> {
         let mut sessions = self.sessions.write();
-        if let Some(cell) = sessions.by_address(address) {
+        if let Some(cell) = sessions.by_peer(id) {
             return Some(cell);
         }
         // Under the lock, since `apply` swaps the table before it takes it: no session outlives its peer.
-        let table = self.table.load();
-        let Some(record) = table.peer_by_address(address).filter(|record| record.public_key() == key) else {
+        let Some(peer) = self.peers.peer(id).filter(|peer| peer.public_key == *key) else {
             self.common.counters.drops.unknown_address.one();
             return None;
         };
-        if sessions.len() >= self.common.limits.sessions {
+        if sessions.len() >= self.common.limits.sessions && !self.evict(now, &mut sessions) {
             self.common.counters.drops.session_limit.one();
             return None;
         }
-        let cell = sessions.insert(address, |slot| Session::new(&self.common, now, slot, record))?;
+        let cell = sessions.insert(id, |slot| Session::new(&self.common, now, slot, &peer))?;
         self.common.counters.sessions_made.one();
-        self.common.subscribers.send(TunnelEvent::SessionMade(address));
+        self.tell(id, TunnelEvent::SessionMade);
         self.reschedule(&mut cell.lock());
         Some(cell)
+    }
+
+    /// Makes room for a session: of some that are looked at, the one that was used least lately goes, unless it was used
+    /// within [`IN_USE`].
+    fn evict(&self, now: Instant, sessions: &mut SessionTable) -> bool {
+        let candidates = sessions.sample(EVICTION_SAMPLE);
+        let used = |cell: &SessionCell| cell.lock().last_used();
+        let Some((used, cell)) = candidates.into_iter().map(|cell| (used(&cell), cell)).min_by_key(|(used, _)| *used)
+        else {
+            return false;
+        };
+        if now.saturating_duration_since(used) < IN_USE {
+            return false;
+        }
+        self.common.counters.sessions_evicted.one();
+        self.take_out(sessions, &mut cell.lock());
+        true
     }
 
     /// Takes a session out if `condition` still holds under the locks.
@@ -205,13 +261,23 @@ impl Device {
         if session.is_gone() || !condition(&session) {
             return false;
         }
-        sessions.remove(session.slot(), session.address());
+        self.take_out(&mut sessions, &mut session);
+        true
+    }
+
+    fn take_out(&self, sessions: &mut SessionTable, session: &mut Session) {
+        sessions.remove(session.slot(), session.peer());
         session.end(&self.common);
         if let Some((key, timestamp)) = session.timestamp_to_keep() {
             self.kept.lock().keep(&key, timestamp);
         }
-        self.common.subscribers.send(TunnelEvent::SessionGone(session.address()));
-        true
+        self.tell(session.peer(), TunnelEvent::SessionGone);
+    }
+
+    fn tell(&self, peer: PeerId, event: impl FnOnce(MeshAddress) -> TunnelEvent) {
+        if let Some(address) = peer.mesh_address() {
+            self.common.subscribers.send(event(address));
+        }
     }
 
     /// Puts a session into the due queue if something of it has become due earlier than it stands there.

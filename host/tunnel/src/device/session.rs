@@ -1,20 +1,29 @@
-//! A session: keypairs, endpoint, timers and held packets of one peer in use.
+//! A session: handshake, keypairs, endpoint, timers and held packets of one peer in use.
+//!
+//! Sealing and opening are not done under its lock: who has packets takes the keypair and the counters for them
+//! ([`Session::take`]), or the keypair of a receiver index ([`Session::keypair`]), and tells afterwards
+//! ([`Session::heard`]).
 
 use std::collections::VecDeque;
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
-use servos_mesh::{Link, MeshAddress, PeerRecord, PublicKey};
+use servos_mesh::{Link, PublicKey};
+use zeroize::Zeroizing;
 
-use super::batch::{DatagramBatch, PacketBatch};
+use super::batch::DatagramBatch;
 use super::kept_timestamps::HandshakeTime;
+use super::packets::{Packets, padded_length};
+use super::peers::{Peer, PeerId};
 use super::session_timers::{Duty, SessionTimers};
-use super::{Common, SessionStatus, TunnelEvent};
+use super::{Common, Endpoint, SessionStatus, TunnelEvent};
+use crate::PrivateKey;
 use crate::limits::{OVERHEAD, ROAMED_FRESH};
-use crate::noise::{HANDSHAKE_ROOM, Noise, Opened, Refused};
+use crate::noise::{
+    COOKIE, HEADER, INITIATION, Initiation, Keypair, PeerMacs, PresharedKey, RESPONSE, Received, Refused, SessionKeys,
+};
 
 /// After so many tries the endpoint of the peer's record is tried in place of one that it had roamed to.
 const TRIES_BEFORE_RECORD: u32 = 2;
@@ -23,14 +32,20 @@ pub(super) type SessionCell = Arc<Mutex<Session>>;
 
 pub(super) struct Session {
     slot: u32,
-    address: MeshAddress,
+    peer: PeerId,
     public_key: PublicKey,
-    endpoint: Option<SocketAddr>,
-    noise: Noise,
+    preshared: Zeroizing<PresharedKey>,
+    endpoint: Option<Endpoint>,
+    macs: PeerMacs,
+    /// Our initiation that awaits its response.
+    initiation: Option<Initiation>,
+    /// Low byte of the receiver index that is given out next.
+    next_index: u8,
+    keypairs: Keypairs,
     timers: SessionTimers,
     /// For when the session stands in the due queue.
     scheduled: Option<Instant>,
-    held: VecDeque<Held>,
+    held: VecDeque<Box<[u8]>>,
     link: Link,
     last_handshake: Option<Instant>,
     /// Of the last initiation that was answered.
@@ -41,22 +56,62 @@ pub(super) struct Session {
     gone: bool,
 }
 
-/// A packet that waits for a handshake.
-struct Held {
-    /// With its padding.
-    padded: Box<[u8]>,
-    /// Without.
-    length: usize,
+/// The keypairs of a session, as old ones give way to new ones.
+#[derive(Default)]
+struct Keypairs {
+    /// What came before `current`: opens what is still under way.
+    previous: Option<Arc<Keypair>>,
+    /// Seals.
+    current: Option<Arc<Keypair>>,
+    /// Answered by us, and the peer has not shown that it got the answer.
+    next: Option<Arc<Keypair>>,
+}
+
+impl Keypairs {
+    fn all(&self) -> impl Iterator<Item = &Arc<Keypair>> {
+        [&self.previous, &self.current, &self.next].into_iter().flatten()
+    }
+}
+
+/// What seals packets: a keypair, counters in a row, and where the messages go.
+pub(super) struct Sealer {
+    keypair: Arc<Keypair>,
+    counter: u64,
+    endpoint: Endpoint,
+    mtu: usize,
+}
+
+impl Sealer {
+    /// Seals all of them, in order.
+    pub(super) fn seal_all<P: Packets + ?Sized>(mut self, packets: &P, out: &mut DatagramBatch) {
+        for at in 0..packets.count() {
+            self.seal(packets.length(at), |room| packets.write(at, room), out);
+        }
+    }
+
+    fn seal(&mut self, length: usize, write: impl FnOnce(&mut [u8]), out: &mut DatagramBatch) {
+        let padded = padded_length(length, self.mtu);
+        let message = out.room(padded + OVERHEAD);
+        write(&mut message[HEADER..HEADER + length]);
+        message[HEADER + length..HEADER + padded].fill(0);
+        self.keypair.seal(self.counter, message);
+        self.counter += 1;
+        out.commit(self.endpoint, padded + OVERHEAD);
+    }
 }
 
 impl Session {
-    pub(super) fn new(common: &Common, now: Instant, slot: u32, record: &PeerRecord) -> Self {
+    pub(super) fn new(common: &Common, now: Instant, slot: u32, peer: &Peer) -> Self {
         Self {
             slot,
-            address: record.address(),
-            public_key: *record.public_key(),
-            endpoint: record.endpoint(),
-            noise: Noise::new(&common.key, record.public_key(), slot, &common.guard),
+            peer: peer.id,
+            public_key: peer.public_key,
+            preshared: peer.preshared.clone(),
+            endpoint: peer.endpoint.map(Endpoint::from),
+            macs: PeerMacs::new(&peer.public_key),
+            initiation: None,
+            next_index: rand::random(),
+            keypairs: Keypairs::default(),
             timers: SessionTimers::new(now, common.limits.session_idle),
             scheduled: None,
             held: VecDeque::new(),
@@ -74,8 +129,8 @@ impl Session {
         self.slot
     }
 
-    pub(super) fn address(&self) -> MeshAddress {
-        self.address
+    pub(super) fn peer(&self) -> PeerId {
+        self.peer
     }
 
     pub(super) fn public_key(&self) -> &PublicKey {
@@ -92,6 +147,11 @@ impl Session {
         self.timers.ends_at() <= now
     }
 
+    /// When data was last asked for, or a handshake completed.
+    pub(super) fn last_used(&self) -> Instant {
+        self.timers.last_used()
+    }
+
     /// Whose initiations must be newer than what, when the session is gone.
     pub(super) fn timestamp_to_keep(&self) -> Option<(PublicKey, HandshakeTime)> {
         self.timestamp.map(|timestamp| (self.public_key, timestamp))
@@ -100,9 +160,9 @@ impl Session {
     pub(super) fn status(&self, common: &Common) -> Option<SessionStatus> {
         let (instant, system) = common.started;
         (!self.gone).then(|| SessionStatus {
-            address: self.address,
+            peer: self.peer,
             public_key: self.public_key,
-            endpoint: self.endpoint,
+            endpoint: self.endpoint.map(|endpoint| endpoint.to),
             last_handshake: self.last_handshake.map(|at| system + at.saturating_duration_since(instant)),
             rx_bytes: self.rx_bytes,
             tx_bytes: self.tx_bytes,
@@ -111,52 +171,71 @@ impl Session {
         })
     }
 
-    /// Seals a packet, or holds it and begins a handshake. `padded` begins with the packet's `length` bytes.
-    pub(super) fn send(
+    /// What seals these packets; `None` if they are held instead, and a handshake has begun.
+    pub(super) fn take<P: Packets + ?Sized>(
         &mut self,
         common: &Common,
         now: Instant,
-        padded: &[u8],
-        length: usize,
+        packets: &P,
         out: &mut DatagramBatch,
-    ) {
-        if self.endpoint.is_none() {
-            common.counters.drops.no_endpoint.one();
-            return;
-        }
+    ) -> Option<Sealer> {
+        let Some(endpoint) = self.endpoint else {
+            common.counters.drops.no_endpoint.add(packets.count() as u64);
+            return None;
+        };
         self.timers.on_wanted(now);
-        if self.seal(common, now, padded, length, out) {
-            let rekey = self.noise.current(now).is_some_and(|keypair| self.timers.wants_rekey_on_send(now, keypair));
-            if rekey {
+        let mtu = common.mtu();
+        let (mut bytes, mut sealed) = (0, 0);
+        for at in 0..packets.count() {
+            let length = packets.length(at);
+            bytes += length as u64;
+            sealed += (padded_length(length, mtu) + OVERHEAD) as u64;
+        }
+        let Some((keypair, counter)) = self.reserve(now, packets.count()) else {
+            self.hold(common, packets);
+            if !self.timers.is_initiating() {
                 self.initiate(common, now, out);
             }
-            return;
-        }
-        self.hold(common, padded, length);
-        if !self.timers.is_initiating() {
+            return None;
+        };
+        self.tx_bytes += sealed;
+        self.timers.on_data_sent(now);
+        common.counters.tx_packets.add(packets.count() as u64);
+        common.counters.tx_bytes.add(bytes);
+        if self.timers.wants_rekey_on_send(now, &keypair) {
             self.initiate(common, now, out);
         }
+        Some(Sealer { keypair, counter, endpoint, mtu })
     }
 
-    /// Answers an initiation that was admitted, whose sender and timestamp are authentic.
+    /// Answers an initiation that is authentic.
     pub(super) fn answer(
         &mut self,
         common: &Common,
         now: Instant,
-        source: SocketAddr,
-        datagram: &[u8],
+        source: Endpoint,
+        received: Received,
         timestamp: HandshakeTime,
         out: &mut DatagramBatch,
     ) -> Result<(), Refused> {
-        let length = self.noise.respond(now, datagram, out.room(HANDSHAKE_ROOM))?;
-        out.commit(source, length);
+        if self.timestamp.is_some_and(|last| timestamp <= last) {
+            return Err(Refused::Replayed);
+        }
+        let index = self.take_index();
+        let message: &mut [u8; RESPONSE] = out.room(RESPONSE).try_into().map_err(|_| Refused::Invalid)?;
+        let keys = received.respond(&self.preshared, index, message).ok_or(Refused::Invalid)?;
+        self.macs.stamp(now, message);
+        out.commit(source, RESPONSE);
         self.timestamp = Some(timestamp);
         self.endpoint = Some(source);
-        self.rx_bytes += datagram.len() as u64;
-        self.tx_bytes += length as u64;
+        self.rx_bytes += INITIATION as u64;
+        self.tx_bytes += RESPONSE as u64;
         common.counters.initiations_answered.one();
         self.timers.on_heard(now, false);
-        self.timers.on_answer_sent();
+        self.timers.on_answer_sent(now);
+        // What a peer asks for anew it has lost: the keypair before it is of no use.
+        self.keypairs.previous = None;
+        self.keypairs.next = Some(Arc::new(Keypair::new(now, index, false, &keys)));
         self.agreed(common, now, false);
         Ok(())
     }
@@ -166,18 +245,25 @@ impl Session {
         &mut self,
         common: &Common,
         now: Instant,
-        source: SocketAddr,
-        datagram: &[u8],
+        source: Endpoint,
+        message: &[u8; RESPONSE],
         out: &mut DatagramBatch,
     ) -> Result<(), Refused> {
-        let length = self.noise.finish(now, datagram, out.room(HANDSHAKE_ROOM))?;
+        let initiation = self.initiation.as_mut().ok_or(Refused::Invalid)?;
+        let keys: SessionKeys = initiation.finish(message).ok_or(Refused::Invalid)?;
+        let keypair = Arc::new(Keypair::new(now, initiation.index, true, &keys));
+        self.initiation = None;
         self.endpoint = Some(source);
-        self.rx_bytes += datagram.len() as u64;
+        self.rx_bytes += RESPONSE as u64;
         self.timers.on_heard(now, false);
+        // An unconfirmed one is as good as the current: the peer holds it.
+        let before = self.keypairs.next.take().or(self.keypairs.current.take());
+        self.keypairs.previous = before.or(self.keypairs.previous.take());
+        self.keypairs.current = Some(keypair);
         self.agreed(common, now, true);
         if self.held.is_empty() {
-            out.commit(source, length);
-            self.tx_bytes += length as u64;
+            // The peer seals nothing before it is shown that we hold the keypair.
+            self.keepalive(common, now, out);
         } else {
             self.release_held(common, now, out);
         }
@@ -186,43 +272,52 @@ impl Session {
 
     /// Whether a response to that index is waited for.
     pub(super) fn awaits(&self, receiver: u32) -> bool {
-        self.noise.awaits(receiver)
+        self.initiation.as_ref().is_some_and(|initiation| initiation.index == receiver)
     }
 
-    pub(super) fn take_cookie(&mut self, datagram: &[u8]) -> Result<(), Refused> {
-        self.noise.take_cookie(datagram)
+    /// Takes a cookie, which goes into the next initiation. Whether it was one.
+    pub(super) fn take_cookie(&mut self, now: Instant, reply: &[u8; COOKIE]) -> bool {
+        self.macs.take_cookie(now, reply)
     }
 
-    /// Opens a transport message into `packets`' room, without committing it; returns the packet's length.
-    #[expect(clippy::too_many_arguments, reason = "one message, its way in, and both ways out")]
-    pub(super) fn open(
+    /// The keypair of a receiver index.
+    pub(super) fn keypair(&self, receiver: u32) -> Option<Arc<Keypair>> {
+        self.keypairs.all().find(|keypair| keypair.index == receiver).cloned()
+    }
+
+    /// Datagrams of `bytes` were opened with `keypair`; `data` if one was more than empty.
+    #[expect(clippy::too_many_arguments, reason = "one run of messages, and the way out")]
+    pub(super) fn heard(
         &mut self,
         common: &Common,
         now: Instant,
-        source: SocketAddr,
-        receiver: u32,
-        datagram: &[u8],
-        packets: &mut PacketBatch,
+        source: Endpoint,
+        keypair: &Arc<Keypair>,
+        bytes: u64,
+        data: bool,
         out: &mut DatagramBatch,
-    ) -> Result<usize, Refused> {
-        let room = packets.room(datagram.len().max(HANDSHAKE_ROOM));
-        let Opened { length, confirmed } = self.noise.open(now, receiver, datagram, room)?;
-        if self.endpoint != Some(source) {
-            self.endpoint = Some(source);
-        }
-        self.rx_bytes += datagram.len() as u64;
-        self.timers.on_heard(now, length > 0);
+    ) {
+        self.endpoint = Some(source);
+        self.rx_bytes += bytes;
+        self.timers.on_heard(now, data);
+        let confirmed = self.keypairs.next.as_ref().is_some_and(|next| Arc::ptr_eq(next, keypair));
         if confirmed {
+            self.keypairs.previous = self.keypairs.current.take();
+            self.keypairs.current = self.keypairs.next.take();
             self.timers.on_confirmed();
+            self.initiation = None;
             self.release_held(common, now, out);
         }
         if confirmed || self.link != Link::Up {
             self.update_link(common, now);
         }
-        if self.noise.current(now).is_some_and(|keypair| self.timers.wants_rekey_on_receive(now, keypair)) {
+        let late =
+            self.keypairs.current.as_ref().is_some_and(|now_in_use| {
+                now_in_use.is_alive(now) && self.timers.wants_rekey_on_receive(now, now_in_use)
+            });
+        if late {
             self.initiate(common, now, out);
         }
-        Ok(length)
     }
 
     /// Does what is due, if the session stands in the queue for `due`. Returns whether it should be taken out.
@@ -231,7 +326,7 @@ impl Session {
         common: &Common,
         now: Instant,
         due: Instant,
-        record_endpoint: impl FnOnce() -> Option<SocketAddr>,
+        record_endpoint: impl FnOnce() -> Option<std::net::SocketAddr>,
         out: &mut DatagramBatch,
     ) -> bool {
         if self.gone || self.scheduled != Some(due) {
@@ -240,37 +335,55 @@ impl Session {
         self.scheduled = None;
         common.counters.timers_fired.one();
         if self.timers.is_initiating() && self.timers.tries() >= TRIES_BEFORE_RECORD {
-            self.endpoint = record_endpoint().or(self.endpoint);
+            self.endpoint = record_endpoint().map(Endpoint::from).or(self.endpoint);
         }
         while let Some(duty) = self.timers.due(now) {
             match duty {
                 Duty::End => return true,
-                Duty::Initiate => self.initiate(common, now, out),
-                Duty::GiveUp => self.drop_held(common),
+                Duty::Initiate => {
+                    // Nobody answers at our address that it spoke to: perhaps it is not ours any more.
+                    self.endpoint = self.endpoint.map(|endpoint| endpoint.to.into());
+                    self.initiate(common, now, out);
+                }
+                Duty::GiveUp => {
+                    self.initiation = None;
+                    self.drop_held(common);
+                }
                 Duty::Keepalive => self.keepalive(common, now, out),
             }
         }
-        if self.noise.last_dies().is_some_and(|dies| dies <= now) {
-            self.noise.bury(now);
-        }
+        self.bury(now);
         self.update_link(common, now);
-        self.timers.arm_next(now, self.noise.last_dies());
+        self.timers.arm_next(now, self.last_dies());
         false
     }
 
     /// Stands in the due queue again after it was nearly taken out.
     pub(super) fn revive(&mut self, now: Instant) {
-        self.timers.arm_next(now, self.noise.last_dies());
+        self.timers.arm_next(now, self.last_dies());
     }
 
     /// Takes the endpoint of a changed record, unless the peer was just heard from somewhere else than `before`.
-    pub(super) fn take_endpoint(&mut self, now: Instant, before: Option<SocketAddr>, after: SocketAddr) -> bool {
-        let roamed = self.endpoint.is_some() && self.endpoint != before;
-        if self.endpoint == Some(after) || roamed && self.timers.was_heard_within(now, ROAMED_FRESH) {
+    pub(super) fn take_endpoint(
+        &mut self,
+        now: Instant,
+        before: Option<std::net::SocketAddr>,
+        after: std::net::SocketAddr,
+    ) -> bool {
+        let present = self.endpoint.map(|endpoint| endpoint.to);
+        let roamed = present.is_some() && present != before;
+        if present == Some(after) || roamed && self.timers.was_heard_within(now, ROAMED_FRESH) {
             return false;
         }
-        self.endpoint = Some(after);
+        self.endpoint = Some(after.into());
         true
+    }
+
+    /// Forgets an address of ours that is ours no more.
+    pub(super) fn forget_source(&mut self, source: std::net::IpAddr) {
+        if let Some(endpoint) = self.endpoint.as_mut().filter(|endpoint| endpoint.from == Some(source)) {
+            endpoint.from = None;
+        }
     }
 
     /// When the session wants to be looked at, if that is earlier than it stands in the queue for.
@@ -286,37 +399,48 @@ impl Session {
     /// The session has been taken out.
     pub(super) fn end(&mut self, common: &Common) {
         self.gone = true;
+        self.keypairs = Keypairs::default();
+        self.initiation = None;
         self.drop_held(common);
     }
 
-    fn seal(&mut self, common: &Common, now: Instant, padded: &[u8], length: usize, out: &mut DatagramBatch) -> bool {
-        let Some(endpoint) = self.endpoint else { return false };
-        let room = out.room((padded.len() + OVERHEAD).max(HANDSHAKE_ROOM));
-        let Some(sealed) = self.noise.seal(now, padded, room) else { return false };
-        out.commit(endpoint, sealed);
-        self.tx_bytes += sealed as u64;
-        if length > 0 {
-            self.timers.on_data_sent(now);
-            common.counters.tx_packets.one();
-            common.counters.tx_bytes.add(length as u64);
-        } else {
-            self.timers.on_answer_sent();
-            common.counters.keepalives_sent.one();
-        }
-        true
+    /// The keypair that seals, if it lives, and as many of its counters.
+    fn reserve(&self, now: Instant, count: usize) -> Option<(Arc<Keypair>, u64)> {
+        let keypair = self.keypairs.current.as_ref().filter(|keypair| keypair.is_alive(now))?;
+        Some((keypair.clone(), keypair.reserve(count as u64)?))
     }
 
     fn initiate(&mut self, common: &Common, now: Instant, out: &mut DatagramBatch) {
         let Some(endpoint) = self.endpoint else { return };
-        let Some(length) = self.noise.initiate(out.room(HANDSHAKE_ROOM)) else { return };
-        out.commit(endpoint, length);
-        self.tx_bytes += length as u64;
+        let own: Arc<super::Own> = common.own.load_full();
+        let index = self.take_index();
+        let Ok(message) = <&mut [u8; INITIATION]>::try_from(out.room(INITIATION)) else { return };
+        let timestamp = common.tai64n(now);
+        let key: &PrivateKey = &own.key;
+        let begun = Initiation::write(key, &self.public_key, &self.preshared, index, timestamp, message);
+        // A key that no handshake can be made with; nothing is sent, and what is held is dropped in time.
+        let Some(initiation) = begun else { return };
+        self.macs.stamp(now, message);
+        out.commit(endpoint, INITIATION);
+        self.initiation = Some(initiation);
+        self.tx_bytes += INITIATION as u64;
         common.counters.initiations_sent.one();
         self.timers.on_initiation_sent(now, rand::random());
     }
 
+    /// An empty message.
     fn keepalive(&mut self, common: &Common, now: Instant, out: &mut DatagramBatch) {
-        self.seal(common, now, &[], 0, out);
+        let (Some(endpoint), Some((keypair, counter))) = (self.endpoint, self.reserve(now, 1)) else { return };
+        Sealer { keypair, counter, endpoint, mtu: 0 }.seal(0, |_| {}, out);
+        self.tx_bytes += OVERHEAD as u64;
+        self.timers.on_answer_sent(now);
+        common.counters.keepalives_sent.one();
+    }
+
+    fn take_index(&mut self) -> u32 {
+        let index = self.slot << 8 | u32::from(self.next_index);
+        self.next_index = self.next_index.wrapping_add(1);
+        index
     }
 
     fn agreed(&mut self, common: &Common, now: Instant, initiator: bool) {
@@ -326,36 +450,59 @@ impl Session {
         self.update_link(common, now);
     }
 
-    fn update_link(&mut self, common: &Common, now: Instant) {
-        let link = self.timers.link(now, self.noise.last_dies());
-        if link != self.link {
-            self.link = link;
-            common.subscribers.send(TunnelEvent::LinkChanged(self.address, link));
+    /// When the newest keypair dies, be it confirmed or not.
+    fn last_dies(&self) -> Option<Instant> {
+        self.keypairs.all().map(|keypair| keypair.dies()).max()
+    }
+
+    /// Drops keypairs that are dead.
+    fn bury(&mut self, now: Instant) {
+        let Keypairs { previous, current, next } = &mut self.keypairs;
+        for place in [previous, current, next] {
+            if place.as_ref().is_some_and(|keypair| !keypair.is_alive(now)) {
+                *place = None;
+            }
         }
     }
 
-    fn hold(&mut self, common: &Common, padded: &[u8], length: usize) {
-        if self.held.len() >= common.limits.held_packets_a_peer {
-            self.held.pop_front();
-            common.held.fetch_sub(1, Relaxed);
-            common.counters.drops.held_overflow.one();
+    fn update_link(&mut self, common: &Common, now: Instant) {
+        let link = self.timers.link(now, self.last_dies());
+        if link != self.link {
+            self.link = link;
+            if let Some(address) = self.peer.mesh_address() {
+                common.subscribers.send(TunnelEvent::LinkChanged(address, link));
+            }
         }
-        if common.held.fetch_add(1, Relaxed) >= common.limits.held_packets {
-            common.held.fetch_sub(1, Relaxed);
-            common.counters.drops.held_overflow.one();
-            return;
+    }
+
+    fn hold<P: Packets + ?Sized>(&mut self, common: &Common, packets: &P) {
+        for at in 0..packets.count() {
+            if self.held.len() >= common.limits.held_packets_a_peer {
+                self.held.pop_front();
+                common.held.fetch_sub(1, Relaxed);
+                common.counters.drops.held_overflow.one();
+            }
+            if common.held.fetch_add(1, Relaxed) >= common.limits.held_packets {
+                common.held.fetch_sub(1, Relaxed);
+                common.counters.drops.held_overflow.one();
+                continue;
+            }
+            common.counters.held_total.one();
+            let mut packet = vec![0; packets.length(at)].into_boxed_slice();
+            packets.write(at, &mut packet);
+            self.held.push_back(packet);
         }
-        common.counters.held_total.one();
-        self.held.push_back(Held { padded: padded.into(), length });
     }
 
     fn release_held(&mut self, common: &Common, now: Instant, out: &mut DatagramBatch) {
-        while let Some(held) = self.held.pop_front() {
-            if !self.seal(common, now, &held.padded, held.length, out) {
-                self.held.push_front(held);
+        while let Some(packet) = self.held.pop_front() {
+            let Some(sealer) = self.take(common, now, &*packet, out) else {
+                // Held again, behind the others; it is counted twice as held and once as sent.
+                common.held.fetch_sub(1, Relaxed);
                 return;
-            }
+            };
             common.held.fetch_sub(1, Relaxed);
+            sealer.seal_all(&*packet, out);
         }
     }
 

@@ -1,14 +1,13 @@
-//! The sessions there are: by slot (the upper 24 bits of a receiver index) and by address.
+//! The sessions there are: by slot (the upper 24 bits of a receiver index) and by peer.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 
-use parking_lot::Mutex;
-use servos_mesh::MeshAddress;
-
+use super::peers::PeerId;
 use super::session::{Session, SessionCell};
+use parking_lot::Mutex;
 
-/// Receiver indices are 32 bits, of which the library takes 8.
+/// Receiver indices are 32 bits; the lower 8 tell the handshakes of a session apart.
 const MAX_SLOTS: u32 = 1 << 24;
 
 #[derive(Default)]
@@ -16,12 +15,12 @@ pub(super) struct SessionTable {
     slots: Vec<Option<SessionCell>>,
     /// First freed, first used: an index rests as long as it can before it means another session.
     free: VecDeque<u32>,
-    by_address: HashMap<MeshAddress, u32>,
+    by_peer: HashMap<PeerId, u32>,
 }
 
 impl SessionTable {
-    pub(super) fn by_address(&self, address: MeshAddress) -> Option<SessionCell> {
-        self.by_slot(*self.by_address.get(&address)?)
+    pub(super) fn by_peer(&self, peer: PeerId) -> Option<SessionCell> {
+        self.by_slot(*self.by_peer.get(&peer)?)
     }
 
     pub(super) fn by_slot(&self, slot: u32) -> Option<SessionCell> {
@@ -29,7 +28,7 @@ impl SessionTable {
     }
 
     /// Puts a session in. `None` if all slots are taken.
-    pub(super) fn insert(&mut self, address: MeshAddress, make: impl FnOnce(u32) -> Session) -> Option<SessionCell> {
+    pub(super) fn insert(&mut self, peer: PeerId, make: impl FnOnce(u32) -> Session) -> Option<SessionCell> {
         let slot = match self.free.pop_front() {
             Some(slot) => slot,
             None => {
@@ -40,25 +39,32 @@ impl SessionTable {
         };
         let cell = Arc::new(Mutex::new(make(slot)));
         self.slots[slot as usize] = Some(cell.clone());
-        self.by_address.insert(address, slot);
+        self.by_peer.insert(peer, slot);
         Some(cell)
     }
 
-    pub(super) fn remove(&mut self, slot: u32, address: MeshAddress) {
+    pub(super) fn remove(&mut self, slot: u32, peer: PeerId) {
         self.slots[slot as usize] = None;
-        self.by_address.remove(&address);
+        self.by_peer.remove(&peer);
         self.free.push_back(slot);
+    }
+
+    /// Some sessions, taken at random.
+    pub(super) fn sample(&self, count: usize) -> Vec<SessionCell> {
+        let start = rand::random_range(0..self.slots.len().max(1));
+        let (before, after) = self.slots.split_at(start.min(self.slots.len()));
+        after.iter().chain(before).flatten().take(count).cloned().collect()
     }
 
     pub(super) fn all(&self) -> Vec<SessionCell> {
         self.slots.iter().flatten().cloned().collect()
     }
 
-    pub(super) fn addresses(&self) -> impl Iterator<Item = MeshAddress> {
-        self.by_address.keys().copied()
+    pub(super) fn peers(&self) -> impl Iterator<Item = PeerId> {
+        self.by_peer.keys().copied()
     }
 
     pub(super) fn len(&self) -> usize {
-        self.by_address.len()
+        self.by_peer.len()
     }
 }

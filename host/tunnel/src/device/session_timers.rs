@@ -87,7 +87,7 @@ impl SessionTimers {
     }
 
     /// An empty packet or a handshake message that answers was sent.
-    pub(super) fn on_answer_sent(&mut self) {
+    pub(super) fn on_answer_sent(&mut self, _now: Instant) {
         self.reply_owed_since = None;
     }
 
@@ -155,7 +155,7 @@ impl SessionTimers {
     /// Whether a keypair is so old, or so much used, that sending with it calls for the next.
     pub(super) fn wants_rekey_on_send(&self, now: Instant, keypair: &Keypair) -> bool {
         let old = keypair.initiator && keypair.age(now) >= REKEY_AFTER_TIME;
-        (old || keypair.sealed >= REKEY_AFTER_MESSAGES) && !self.is_initiating()
+        (old || keypair.sealed() >= REKEY_AFTER_MESSAGES) && !self.is_initiating()
     }
 
     /// Whether a keypair is so old that it would die before the next chance to renew it.
@@ -207,6 +207,11 @@ impl SessionTimers {
         ];
         let next = candidates.into_iter().flatten().fold(self.ends_at(), Instant::min);
         self.armed = Some(next);
+    }
+
+    /// When data was last asked for, or a handshake completed.
+    pub(super) fn last_used(&self) -> Instant {
+        self.last_used
     }
 
     /// When the session ends, if nobody uses it.

@@ -4,13 +4,16 @@ use std::net::SocketAddr;
 use std::time::{Duration, SystemTime};
 
 use serde::Serialize;
-use servos_mesh::{Link, MeshAddress, PublicKey};
+use servos_mesh::{Link, PublicKey};
+
+use super::PeerId;
 
 /// One session at one moment.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct SessionStatus {
-    /// The peer's address in the mesh.
-    pub address: MeshAddress,
+    /// Which peer.
+    #[serde(skip)]
+    pub peer: PeerId,
     /// The peer's key.
     pub public_key: PublicKey,
     /// Where the peer was last heard from, or what its record says.

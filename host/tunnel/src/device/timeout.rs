@@ -11,12 +11,8 @@ impl Device {
             let Some((due, slot)) = self.due.lock().pop(now) else { return };
             let Some(cell) = self.sessions.read().by_slot(slot) else { continue };
             let mut session = cell.lock();
-            let (address, key) = (session.address(), *session.public_key());
-            let record_endpoint = || {
-                let table = self.table.load();
-                let record = table.peer_by_address(address).filter(|record| *record.public_key() == key)?;
-                record.endpoint()
-            };
+            let (peer, key) = (session.peer(), *session.public_key());
+            let record_endpoint = || self.peers.peer(peer).filter(|peer| peer.public_key == key)?.endpoint;
             let ends = session.fire(&self.common, now, due, record_endpoint, out);
             self.reschedule(&mut session);
             drop(session);

@@ -12,7 +12,7 @@ use crate::{Device, PrivateKey, SessionStatus};
 /// The answer to a request. Holds the private key for `get=1`: whoever may open the socket may read the key.
 pub(super) fn answer(request: Request, device: &Device, port: u16) -> Zeroizing<String> {
     let errno = match request {
-        Request::Get => return get(device.private_key(), port, &device.sessions()),
+        Request::Get => return get(&device.private_key(), port, &device.sessions()),
         Request::Set => {
             tracing::warn!("`wg set` refused: the mesh state decides what this interface is");
             Errno::EOPNOTSUPP
@@ -41,7 +41,9 @@ fn get(key: &PrivateKey, port: u16, sessions: &[SessionStatus]) -> Zeroizing<Str
         line(&mut text, "tx_bytes", &session.tx_bytes.to_string());
         line(&mut text, "rx_bytes", &session.rx_bytes.to_string());
         line(&mut text, "persistent_keepalive_interval", "0");
-        line(&mut text, "allowed_ip", &format!("{}/32", session.address));
+        if let Some(address) = session.peer.mesh_address() {
+            line(&mut text, "allowed_ip", &format!("{address}/32"));
+        }
     }
     text.push_str("errno=0\n\n");
     text

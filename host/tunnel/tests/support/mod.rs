@@ -11,7 +11,7 @@ use std::time::{Duration, Instant, SystemTime};
 use rand::rngs::StdRng;
 use rand::{Rng as _, SeedableRng as _};
 use servos_mesh::{MeshAddress, MeshStateBuilder, PeerEntry, PeerTable, Revision};
-use servos_tunnel::device::{DatagramBatch, PacketBatch};
+use servos_tunnel::device::{DatagramBatch, Endpoint};
 use servos_tunnel::limits::Limits;
 use servos_tunnel::{Device, PrivateKey};
 
@@ -165,20 +165,20 @@ impl World {
         self.send_packet(from, packet_of(source, target, mark, 100));
     }
 
-    pub fn send_packet(&mut self, from: usize, mut packet: Vec<u8>) {
-        let length = packet.len();
-        packet.resize(length + 16, 0xff);
+    pub fn send_packet(&mut self, from: usize, packet: Vec<u8>) {
         let mut out = DatagramBatch::default();
-        self.nodes[from].device.handle_packet(self.now, &mut packet, length, &mut out);
+        self.nodes[from].device.handle_packets(self.now, &packet[..], &mut out);
         self.post(from, &out);
     }
 
     /// Hands a datagram to a node, past the network.
     pub fn deliver(&mut self, to: usize, datagram: &Datagram) {
-        let (mut packets, mut out) = (PacketBatch::default(), DatagramBatch::default());
+        let (mut packets, mut out) = (Vec::new(), DatagramBatch::default());
         let node = &mut self.nodes[to];
-        node.device.handle_datagram(self.now, datagram.from, &datagram.bytes, &mut packets, &mut out);
-        node.received.extend(packets.packets().map(<[u8]>::to_vec));
+        let (mut bytes, source) = (datagram.bytes.clone(), Endpoint::received(datagram.from, None));
+        let stride = bytes.len();
+        node.device.handle_datagrams(self.now, source, &mut bytes, stride, 0, &mut packets, &mut out);
+        node.received.extend(packets.into_iter().map(|packet| bytes[packet].to_vec()));
         self.post(to, &out);
     }
 
@@ -218,7 +218,7 @@ impl World {
     fn post(&mut self, from: usize, out: &DatagramBatch) {
         let source = self.nodes[from].at;
         for (to, bytes) in out.datagrams() {
-            let datagram = Datagram { from: source, to, bytes: bytes.to_vec() };
+            let datagram = Datagram { from: source, to: to.to, bytes: bytes.to_vec() };
             self.seen.push(datagram.clone());
             if self.random.random_bool(self.weather.loss) {
                 continue;

@@ -17,6 +17,7 @@ use std::thread::{self, JoinHandle};
 use tun_rs::SyncDevice;
 
 use crate::TunnelError;
+use crate::device::DatagramBatch;
 use crate::{Device, TunnelConfig};
 pub(crate) use signal::{Signal, wait};
 use sockets::Sockets;
@@ -96,6 +97,12 @@ impl Drop for Userspace {
 }
 
 impl Shell {
+    /// Sends a batch.
+    fn send(&self, batch: &DatagramBatch) {
+        let lost = |source| self.device.forget_source(source);
+        self.sockets.send(batch, &self.device.live_counters().drops, &self.stop, lost);
+    }
+
     /// Wakes the timer thread if something has become due earlier.
     fn wake_timers(&self) {
         if self.device.timeout_moved() {

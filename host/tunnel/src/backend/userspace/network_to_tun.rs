@@ -1,16 +1,17 @@
 //! The thread from one socket to the interface.
 
-use std::io::{self, IoSliceMut};
+use std::io::{self, IoSlice, IoSliceMut};
+use std::ops::Range;
 use std::os::fd::AsFd;
 use std::time::Instant;
 
 use nix::poll::PollFlags;
 use quinn_udp::{BATCH_SIZE, RecvMeta};
-use tun_rs::GROTable;
 
 use super::sockets::{Family, UdpEnd};
 use super::{Shell, wait};
-use crate::device::{DatagramBatch, PacketBatch};
+use crate::device::{DatagramBatch, Endpoint};
+use crate::offload::{Joined, Joiner};
 
 /// Bytes that one receive may give: a whole batch of segments.
 const RECEIVE: usize = 65_536;
@@ -21,22 +22,21 @@ pub(super) fn run(shell: Shell, family: Family) {
     let Some(end) = sockets.end(family) else { return };
     let mut storage = vec![0; RECEIVE * BATCH_SIZE];
     let mut meta = [RecvMeta::default(); BATCH_SIZE];
-    let mut writer = Writer { packets: PacketBatch::default(), coalescing: GROTable::default() };
+    let mut packets = Vec::new();
+    let mut joiner = Joiner::new(shell.tun.udp_gso());
     let mut out = DatagramBatch::default();
     loop {
         match receive(end, &mut storage, &mut meta) {
             Ok(count) => {
                 let now = Instant::now();
-                for (meta, bytes) in meta.iter().zip(storage.chunks_exact(RECEIVE)).take(count) {
-                    for datagram in bytes[..meta.len].chunks(meta.stride.max(1)) {
-                        shell.device.handle_datagram(now, meta.addr, datagram, &mut writer.packets, &mut out);
-                        if writer.packets.is_full() {
-                            writer.flush(&shell);
-                        }
-                    }
+                for (at, (meta, bytes)) in meta.iter().zip(storage.chunks_exact_mut(RECEIVE)).take(count).enumerate() {
+                    let source = Endpoint::received(meta.addr, meta.dst_ip);
+                    let (bytes, base) = (&mut bytes[..meta.len], at * RECEIVE);
+                    shell.device.handle_datagrams(now, source, bytes, meta.stride, base, &mut packets, &mut out);
                 }
-                writer.flush(&shell);
-                shell.sockets.send(&out, &shell.device.live_counters().drops, &shell.stop);
+                write(&shell, &mut joiner, &mut storage, &packets);
+                packets.clear();
+                shell.send(&out);
                 out.clear();
                 shell.wake_timers();
                 if shell.stop.is_raised() {
@@ -55,25 +55,29 @@ pub(super) fn run(shell: Shell, family: Family) {
     }
 }
 
-/// Packets for the interface, and what coalesces them.
-struct Writer {
-    packets: PacketBatch,
-    coalescing: GROTable,
-}
-
-impl Writer {
-    fn flush(&mut self, shell: &Shell) {
-        if self.packets.is_empty() {
-            return;
-        }
-        let buffers = self.packets.buffers_mut();
-        if let Err(error) = shell.tun.send_multiple(&mut self.coalescing, buffers, PacketBatch::HEADROOM) {
+/// Writes the packets to the interface, joined.
+fn write(shell: &Shell, joiner: &mut Joiner, storage: &mut [u8], packets: &[Range<usize>]) {
+    for joined in joiner.join(storage, packets) {
+        if let Err(error) = write_one(shell, storage, joined) {
             shell.device.live_counters().drops.tun_write_failed.one();
-            tracing::debug!(%error, "the interface did not take a batch whole");
+            tracing::debug!(%error, "the interface did not take a packet");
         }
-        self.packets.clear();
     }
 }
+
+fn write_one(shell: &Shell, storage: &[u8], joined: &Joined) -> io::Result<usize> {
+    let header = joined.header.write();
+    let mut slices = [IoSlice::new(&[]); MAX_SLICES];
+    slices[0] = IoSlice::new(&header);
+    slices[1] = IoSlice::new(&storage[joined.first.clone()]);
+    for (slice, payload) in slices[2..].iter_mut().zip(&joined.payloads) {
+        *slice = IoSlice::new(&storage[payload.clone()]);
+    }
+    shell.tun.send_vectored(&slices[..2 + joined.payloads.len()])
+}
+
+/// Slices of one write: header, first packet, payloads.
+const MAX_SLICES: usize = 2 + Joined::MAX_PAYLOADS;
 
 fn receive(end: &UdpEnd, storage: &mut [u8], meta: &mut [RecvMeta; BATCH_SIZE]) -> io::Result<usize> {
     let mut chunks = storage.chunks_exact_mut(RECEIVE);

@@ -1,7 +1,7 @@
 //! The UDP sockets, one for IPv4 and one for IPv6, with segmentation offload both ways.
 
 use std::io::{self, IoSliceMut};
-use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 use std::os::fd::{AsFd, BorrowedFd};
 
 use arc_swap::ArcSwap;
@@ -14,7 +14,7 @@ use socket2::{Domain, Protocol, Socket, Type};
 use super::{Signal, wait};
 use crate::TunnelError;
 use crate::counters::LiveDrops;
-use crate::device::{DatagramBatch, Run};
+use crate::device::{DatagramBatch, Endpoint, Run};
 use crate::limits::{SEND_WAIT, SOCKET_BUFFER};
 
 /// Which of the two sockets.
@@ -87,10 +87,11 @@ impl Sockets {
     }
 
     /// Sends a batch, runs of equal datagrams in one call each. What cannot be sent is counted and dropped: UDP.
-    pub(super) fn send(&self, batch: &DatagramBatch, drops: &LiveDrops, stop: &Signal) {
+    /// `lost`: is told an address of ours that the kernel does not send from any more.
+    pub(super) fn send(&self, batch: &DatagramBatch, drops: &LiveDrops, stop: &Signal, lost: impl Fn(IpAddr)) {
         let mut first = 0;
         while let Some((alone, _)) = batch.run(first, 1) {
-            let family = if alone.to.is_ipv4() { Family::V4 } else { Family::V6 };
+            let family = if alone.to.to.is_ipv4() { Family::V4 } else { Family::V6 };
             let Some(end) = self.end(family) else {
                 drops.send_failed.one();
                 first += 1;
@@ -99,7 +100,9 @@ impl Sockets {
             // Read for each run: it falls to 1 when the kernel refuses segmentation.
             let segments = end.state.load().max_gso_segments();
             let Some((run, count)) = batch.run(first, segments) else { return };
-            end.send_run(&run, drops, stop);
+            if let Some(source) = end.send_run(&run, drops, stop) {
+                lost(source);
+            }
             first += count;
         }
     }
@@ -129,25 +132,38 @@ impl UdpEnd {
         self.state.load().recv(UdpSockRef::from(&self.socket), slices, meta)
     }
 
-    fn send_run(&self, run: &Run<'_>, drops: &LiveDrops, stop: &Signal) {
-        let Err(error) = self.send_one(run.to, run.bytes, Some(run.segment), stop) else { return };
-        let refused = [Errno::EMSGSIZE, Errno::EIO, Errno::EINVAL].map(|errno| Some(errno as i32));
+    /// Our address that it could not be sent from, if that is why it was sent from another.
+    fn send_run(&self, run: &Run<'_>, drops: &LiveDrops, stop: &Signal) -> Option<IpAddr> {
+        let Err(error) = self.send_one(run.to, run.bytes, Some(run.segment), stop) else { return None };
         let segmented = run.bytes.len() > run.segment;
-        if !segmented || !refused.contains(&error.raw_os_error()) {
+        if !(segmented || run.to.from.is_some()) || !is_refused(&error) {
             count_drop(drops, &error, run.bytes.len().div_ceil(run.segment));
-            return;
+            return None;
         }
-        // Segmentation was refused, or one segment is too long for the way: one by one, none is lost for another.
+        // Segmentation was refused, one segment is too long for the way, or the address is not ours any more: one by
+        // one, none is lost for another.
+        let (mut to, mut lost) = (run.to, None);
         for datagram in run.bytes.chunks(run.segment) {
-            if let Err(error) = self.send_one(run.to, datagram, None, stop) {
+            let mut sent = self.send_one(to, datagram, None, stop);
+            if to.from.is_some() && sent.as_ref().is_err_and(is_refused) {
+                let elsewhere = Endpoint { from: None, ..to };
+                sent = self.send_one(elsewhere, datagram, None, stop);
+                if sent.is_ok() {
+                    lost = to.from;
+                    to = elsewhere;
+                }
+            }
+            if let Err(error) = sent {
                 count_drop(drops, &error, 1);
             }
         }
+        lost
     }
 
     /// Sends one datagram or one run; waits while the socket's buffer is full.
-    fn send_one(&self, to: SocketAddr, bytes: &[u8], segment: Option<usize>, stop: &Signal) -> io::Result<()> {
-        let transmit = Transmit { destination: to, ecn: None, contents: bytes, segment_size: segment, src_ip: None };
+    fn send_one(&self, to: Endpoint, bytes: &[u8], segment: Option<usize>, stop: &Signal) -> io::Result<()> {
+        let transmit =
+            Transmit { destination: to.to, ecn: None, contents: bytes, segment_size: segment, src_ip: to.from };
         loop {
             match self.state.load().try_send(UdpSockRef::from(&self.socket), &transmit) {
                 Err(error) if super::would_block(&error) => {
@@ -166,6 +182,12 @@ impl AsFd for UdpEnd {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.socket.as_fd()
     }
+}
+
+/// Whether the kernel refused the message as such, and another form of it may do.
+fn is_refused(error: &io::Error) -> bool {
+    let refused = [Errno::EMSGSIZE, Errno::EIO, Errno::EINVAL, Errno::EADDRNOTAVAIL, Errno::ENETUNREACH];
+    refused.map(|errno| Some(errno as i32)).contains(&error.raw_os_error())
 }
 
 fn count_drop(drops: &LiveDrops, error: &io::Error, datagrams: usize) {

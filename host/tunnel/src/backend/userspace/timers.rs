@@ -22,7 +22,7 @@ pub(super) fn run(shell: Shell) {
             shell.wake.lower();
         }
         shell.device.handle_timeout(Instant::now(), &mut out);
-        shell.sockets.send(&out, &shell.device.live_counters().drops, &shell.stop);
+        shell.send(&out);
         out.clear();
     }
 }

@@ -7,63 +7,53 @@ use std::time::Instant;
 
 use nix::errno::Errno;
 use nix::poll::PollFlags;
-use tun_rs::{SyncDevice, VIRTIO_NET_HDR_LEN};
+use tun_rs::SyncDevice;
 
 use super::{Shell, wait};
 use crate::device::DatagramBatch;
-use crate::limits::{LINK_DOWN_WAIT, PADDING, TUN_SEGMENTS};
+use crate::limits::LINK_DOWN_WAIT;
+use crate::offload::{VirtioHeader, Whole};
 
 /// Bytes of the longest packet that the kernel hands over before segmentation, with its offload header.
-const UNSEGMENTED: usize = 65_535 + VIRTIO_NET_HDR_LEN;
+const UNSEGMENTED: usize = 65_535 + VirtioHeader::LENGTH;
 
 /// Runs until the stop signal, or until the interface is gone.
 pub(super) fn run(shell: Shell) {
-    let mut unsegmented = vec![0; UNSEGMENTED];
-    let mut sizes = vec![0; TUN_SEGMENTS];
+    let mut buffer = vec![0; UNSEGMENTED];
     let mut out = DatagramBatch::default();
-    loop {
-        // Pages of the arena that no segment reaches are never touched, hence never resident.
-        let mtu = shell.device.mtu();
-        let stride = usize::from(mtu) + PADDING;
-        let mut arena = vec![0; stride * TUN_SEGMENTS];
-        let mut segments: Vec<&mut [u8]> = arena.chunks_exact_mut(stride).collect();
-        while shell.device.mtu() <= mtu {
-            if pump(&shell, &mut unsegmented, &mut segments, &mut sizes, &mut out).is_break() {
-                return;
-            }
-        }
-    }
+    while pump(&shell, &mut buffer, &mut out).is_continue() {}
 }
 
 /// Takes what the interface has until the batch is full or there is no more, sends it, and waits for the next.
-fn pump(
-    shell: &Shell,
-    unsegmented: &mut [u8],
-    segments: &mut [&mut [u8]],
-    sizes: &mut [usize],
-    out: &mut DatagramBatch,
-) -> ControlFlow<()> {
+fn pump(shell: &Shell, buffer: &mut [u8], out: &mut DatagramBatch) -> ControlFlow<()> {
     let counters = shell.device.live_counters();
     let mut outcome = Ok(());
     while outcome.is_ok() && !out.is_full() {
-        match shell.tun.recv_multiple(unsegmented, segments, sizes, 0) {
-            Ok(count) => {
+        match shell.tun.recv(buffer) {
+            Ok(length) => {
                 counters.tun_reads.one();
-                let now = Instant::now();
-                for (segment, size) in segments.iter_mut().zip(&*sizes).take(count) {
-                    shell.device.handle_packet(now, segment, *size, out);
-                }
+                take(shell, &mut buffer[..length], out);
             }
             Err(error) => outcome = Err(error),
         }
     }
-    shell.sockets.send(out, &counters.drops, &shell.stop);
+    shell.send(out);
     out.clear();
     shell.wake_timers();
     match outcome {
         Ok(()) if shell.stop.is_raised() => ControlFlow::Break(()),
         Ok(()) => ControlFlow::Continue(()),
         Err(error) => wait_after(shell, &error),
+    }
+}
+
+/// Hands what was read to the device.
+fn take(shell: &Shell, read: &mut [u8], out: &mut DatagramBatch) {
+    let whole =
+        read.split_first_chunk_mut().and_then(|(header, packet)| Whole::read(VirtioHeader::read(header), packet));
+    match whole {
+        Some(whole) => shell.device.handle_packets(Instant::now(), &whole, out),
+        None => shell.device.live_counters().drops.no_ip.one(),
     }
 }
 

@@ -1,0 +1,108 @@
+//! The peers that a device knows, and which packet is whose. In a mesh the peer table *is* the map of allowed IPs.
+
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
+use servos_mesh::{MeshAddress, PeerRecord, PeerTable, PublicKey};
+use zeroize::Zeroizing;
+
+use crate::noise::PresharedKey;
+
+/// Names a peer of a device: in a mesh, its address there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct PeerId(u32);
+
+impl PeerId {
+    /// The address, if this names a server of a mesh.
+    pub fn mesh_address(self) -> Option<MeshAddress> {
+        MeshAddress::try_from(Ipv4Addr::from(self.0)).ok()
+    }
+}
+
+impl From<MeshAddress> for PeerId {
+    fn from(address: MeshAddress) -> Self {
+        Self(address.ipv4().into())
+    }
+}
+
+/// What a session needs to know of its peer.
+#[derive(Clone)]
+pub(super) struct Peer {
+    pub(super) id: PeerId,
+    pub(super) public_key: PublicKey,
+    /// Zeros where there is none.
+    pub(super) preshared: Zeroizing<PresharedKey>,
+    pub(super) endpoint: Option<SocketAddr>,
+}
+
+/// Why a packet is nobody's.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Unroutable {
+    /// The device does not carry such addresses.
+    Outside,
+    /// No peer has the address.
+    Unknown,
+}
+
+/// Why a packet is not a peer's to send.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Inadmissible {
+    /// Its source is not the peer's.
+    Source,
+    /// Its destination is not here.
+    Destination,
+}
+
+/// The servers of a mesh, seen from one of them.
+pub(super) struct Peers {
+    table: ArcSwap<PeerTable>,
+    own: MeshAddress,
+}
+
+impl Peers {
+    pub(super) fn new(table: Arc<PeerTable>, own: MeshAddress) -> Self {
+        Self { table: ArcSwap::new(table), own }
+    }
+
+    /// Puts another table in force; the one before comes back.
+    pub(super) fn swap(&self, table: Arc<PeerTable>) -> Arc<PeerTable> {
+        self.table.swap(table)
+    }
+
+    /// Whose a packet to that address is.
+    pub(super) fn route(&self, destination: IpAddr) -> Result<PeerId, Unroutable> {
+        let IpAddr::V4(destination) = destination else { return Err(Unroutable::Outside) };
+        let address = MeshAddress::try_from(destination).map_err(|_| Unroutable::Outside)?;
+        match self.table.load().peer_by_address(address) {
+            Some(_) => Ok(address.into()),
+            None => Err(Unroutable::Unknown),
+        }
+    }
+
+    /// Whether a peer may send a packet with these addresses.
+    pub(super) fn admits(&self, peer: PeerId, source: IpAddr, destination: IpAddr) -> Result<(), Inadmissible> {
+        let is = |ip: IpAddr, id: PeerId| matches!(ip, IpAddr::V4(ip) if u32::from(ip) == id.0);
+        if !is(source, peer) {
+            return Err(Inadmissible::Source);
+        }
+        if is(destination, self.own.into()) { Ok(()) } else { Err(Inadmissible::Destination) }
+    }
+
+    pub(super) fn peer(&self, id: PeerId) -> Option<Peer> {
+        self.table.load().peer_by_address(id.mesh_address()?).map(peer)
+    }
+
+    pub(super) fn by_key(&self, key: &PublicKey) -> Option<Peer> {
+        self.table.load().peer_by_key(key).map(peer)
+    }
+}
+
+fn peer(record: &PeerRecord) -> Peer {
+    Peer {
+        id: record.address().into(),
+        public_key: *record.public_key(),
+        preshared: Zeroizing::default(),
+        endpoint: record.endpoint(),
+    }
+}

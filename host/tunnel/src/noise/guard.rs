@@ -1,0 +1,288 @@
+//! Who may ask for a handshake, and how often: the first MAC for everybody; when there are too many, a cookie first, and
+//! then so many a source (WireGuard paper §5.3).
+//!
+//! A handshake is the only costly thing that a stranger can ask for. Below the limit all are granted. Above it, only
+//! those who show that they receive what is sent to their address, each at a rate of its own, and in all never more than
+//! the limit again.
+
+use std::collections::HashMap;
+use std::net::{IpAddr, SocketAddr};
+use std::time::{Duration, Instant};
+
+use parking_lot::Mutex;
+use servos_mesh::PublicKey;
+
+use super::macs::{MAC, MacKeys, is_mac2_right, mac};
+use super::message::COOKIE;
+use crate::limits::{HANDSHAKE_SOURCES, SOURCE_BURST, SOURCE_HANDSHAKES_A_SECOND};
+
+/// The secret that cookies are made of lives so long (§5.4.7).
+const SECRET_AGE: Duration = Duration::from_secs(120);
+
+/// Verdict of the [`Guard`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Admission {
+    /// The message may be read.
+    Granted,
+    /// This is to be sent back in its place.
+    Cookie([u8; COOKIE]),
+    /// Its first MAC is wrong.
+    WrongMac,
+    /// Its sender, or everybody, asks too often.
+    TooMany,
+}
+
+/// See the module.
+pub(crate) struct Guard {
+    keys: MacKeys,
+    limit: u32,
+    load: Mutex<Load>,
+}
+
+struct Load {
+    /// The second that is counted, and what came in it.
+    since: Instant,
+    arrived: u32,
+    granted: u32,
+    /// More than the limit came in the second before.
+    was_loaded: bool,
+    secret: [u8; 32],
+    secret_since: Instant,
+    sources: HashMap<Source, Allowance>,
+}
+
+/// Who is counted together: an IPv4 address, or an IPv6 network of 64 bits.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+struct Source(u64, bool);
+
+/// A token bucket.
+#[derive(Clone, Copy)]
+struct Allowance {
+    tokens: f64,
+    at: Instant,
+}
+
+impl Guard {
+    /// Guards the handshakes to `own`: `limit` of them a second, then cookies.
+    pub(crate) fn new(now: Instant, own: &PublicKey, limit: u32) -> Self {
+        let load = Load {
+            since: now,
+            arrived: 0,
+            granted: 0,
+            was_loaded: false,
+            secret: rand::random(),
+            secret_since: now,
+            sources: HashMap::new(),
+        };
+        Self { keys: MacKeys::of(own), limit, load: Mutex::new(load) }
+    }
+
+    /// Whether the first MAC of a message is right: for responses, which only those may send who were asked.
+    pub(crate) fn is_for_us(&self, message: &[u8]) -> bool {
+        self.keys.is_mac1_right(message)
+    }
+
+    /// Judges an initiation before any curve is computed.
+    pub(crate) fn admit(&self, now: Instant, source: SocketAddr, message: &[u8]) -> Admission {
+        if !self.keys.is_mac1_right(message) {
+            return Admission::WrongMac;
+        }
+        let mut load = self.load.lock();
+        load.count(now, self.limit);
+        if !load.was_loaded && load.arrived <= self.limit {
+            load.granted += 1;
+            return Admission::Granted;
+        }
+        let cookie = load.cookie(now, source);
+        if !is_mac2_right(&cookie, message) {
+            drop(load);
+            let mut reply = [0; COOKIE];
+            return match self.keys.seal_cookie(&cookie, message, &mut reply) {
+                Some(()) => Admission::Cookie(reply),
+                None => Admission::TooMany,
+            };
+        }
+        // A limit of 0 asks everybody for a cookie.
+        if load.granted >= self.limit.max(SOURCE_BURST) || !load.allow(now, Source::of(source.ip())) {
+            return Admission::TooMany;
+        }
+        load.granted += 1;
+        Admission::Granted
+    }
+}
+
+impl Load {
+    /// Counts an arrival in its second.
+    fn count(&mut self, now: Instant, limit: u32) {
+        let seconds = now.saturating_duration_since(self.since).as_secs();
+        if seconds > 0 {
+            self.was_loaded = seconds == 1 && self.arrived > limit;
+            self.since = now;
+            self.arrived = 0;
+            self.granted = 0;
+        }
+        self.arrived = self.arrived.saturating_add(1);
+    }
+
+    fn cookie(&mut self, now: Instant, source: SocketAddr) -> [u8; MAC] {
+        if now.saturating_duration_since(self.secret_since) >= SECRET_AGE {
+            self.secret = rand::random();
+            self.secret_since = now;
+        }
+        let port = source.port().to_le_bytes();
+        match source.ip() {
+            IpAddr::V4(ip) => mac(&self.secret, &[&ip.octets(), &port]),
+            IpAddr::V6(ip) => mac(&self.secret, &[&ip.octets(), &port]),
+        }
+    }
+
+    /// Takes a token of a source. When too many sources are known, those that are full again are forgotten.
+    fn allow(&mut self, now: Instant, source: Source) -> bool {
+        if self.sources.len() >= HANDSHAKE_SOURCES && !self.sources.contains_key(&source) {
+            self.sources.retain(|_, allowance| allowance.at(now) < f64::from(SOURCE_BURST));
+            if self.sources.len() >= HANDSHAKE_SOURCES {
+                return false;
+            }
+        }
+        let full = Allowance { tokens: f64::from(SOURCE_BURST), at: now };
+        let allowance = self.sources.entry(source).or_insert(full);
+        let tokens = allowance.at(now);
+        let allowed = tokens >= 1.0;
+        *allowance = Allowance { tokens: if allowed { tokens - 1.0 } else { tokens }, at: now };
+        allowed
+    }
+}
+
+impl Allowance {
+    /// Tokens by now.
+    fn at(&self, now: Instant) -> f64 {
+        let gained = now.saturating_duration_since(self.at).as_secs_f64() * f64::from(SOURCE_HANDSHAKES_A_SECOND);
+        (self.tokens + gained).min(f64::from(SOURCE_BURST))
+    }
+}
+
+impl Source {
+    fn of(ip: IpAddr) -> Self {
+        match ip.to_canonical() {
+            IpAddr::V4(ip) => Self(u32::from(ip).into(), true),
+            IpAddr::V6(ip) => {
+                let [a, b, c, d, e, f, g, h, ..] = ip.octets();
+                Self(u64::from_be_bytes([a, b, c, d, e, f, g, h]), false)
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::macs::PeerMacs;
+    use super::super::message::INITIATION;
+    use super::*;
+    use crate::PrivateKey;
+
+    const LIMIT: u32 = 10;
+
+    fn from(host: u8) -> SocketAddr {
+        SocketAddr::from(([192, 0, 2, host], 51_820))
+    }
+
+    fn guarded(now: Instant) -> (PublicKey, Guard, PeerMacs) {
+        let key = PrivateKey::generate().public_key();
+        (key, Guard::new(now, &key, LIMIT), PeerMacs::new(&key))
+    }
+
+    fn stamped(macs: &mut PeerMacs, now: Instant) -> [u8; INITIATION] {
+        let mut message: [u8; INITIATION] = std::array::from_fn(|_| rand::random());
+        message[0] = 1;
+        macs.stamp(now, &mut message);
+        message
+    }
+
+    #[test]
+    fn a_wrong_mac_is_never_granted_and_counts_for_nothing() {
+        let now = Instant::now();
+        let (_, guard, mut macs) = guarded(now);
+        let mut message = stamped(&mut macs, now);
+        message[20] ^= 1;
+        for _ in 0..100 {
+            assert_eq!(guard.admit(now, from(1), &message), Admission::WrongMac);
+        }
+        assert_eq!(guard.admit(now, from(1), &stamped(&mut macs, now)), Admission::Granted);
+    }
+
+    #[test]
+    fn a_flood_gets_cookies_and_whoever_returns_one_gets_through() {
+        let now = Instant::now();
+        let (key, guard, mut flood) = guarded(now);
+        let mut honest = PeerMacs::new(&key);
+        let granted = (0..1_000).filter(|_| guard.admit(now, from(1), &stamped(&mut flood, now)) == Admission::Granted);
+        assert_eq!(granted.count(), LIMIT as usize, "the curve is computed so often, however many come");
+
+        // A second later the flood goes on.
+        let later = now + Duration::from_secs(1);
+        assert!(matches!(guard.admit(later, from(1), &stamped(&mut flood, later)), Admission::Cookie(_)));
+        let Admission::Cookie(reply) = guard.admit(later, from(2), &stamped(&mut honest, later)) else {
+            panic!("no cookie")
+        };
+        assert!(honest.take_cookie(later, &reply));
+        assert!(!flood.take_cookie(later, &reply), "another's cookie");
+        let message = stamped(&mut honest, later);
+        assert_eq!(guard.admit(later, from(2), &message), Admission::Granted);
+        assert!(matches!(guard.admit(later, from(3), &message), Admission::Cookie(_)), "bound to its source");
+
+        // Each source has a rate of its own.
+        let more = (0..100).filter(|_| guard.admit(later, from(2), &message) == Admission::Granted).count();
+        assert_eq!(more, SOURCE_BURST as usize - 1);
+        let mut last = guard.admit(later, from(2), &message);
+        assert_eq!(last, Admission::TooMany);
+        // The secret is renewed.
+        let much_later = later + SECRET_AGE;
+        for _ in 0..=LIMIT {
+            last = guard.admit(much_later, from(2), &message);
+        }
+        assert!(matches!(last, Admission::Cookie(_)));
+    }
+
+    #[test]
+    fn cookies_of_many_sources_never_grant_more_than_the_limit() {
+        let now = Instant::now();
+        let (key, guard, mut macs) = guarded(now);
+        for _ in 0..=LIMIT {
+            guard.admit(now, from(1), &stamped(&mut macs, now));
+        }
+        let later = now + Duration::from_secs(1);
+        let mut granted = 0;
+        for host in 0..=255 {
+            let mut honest = PeerMacs::new(&key);
+            if let Admission::Cookie(reply) = guard.admit(later, from(host), &stamped(&mut honest, later)) {
+                honest.take_cookie(later, &reply);
+            }
+            granted += u32::from(guard.admit(later, from(host), &stamped(&mut honest, later)) == Admission::Granted);
+        }
+        assert_eq!(granted, LIMIT);
+    }
+
+    #[test]
+    fn the_flood_ends_and_nobody_needs_a_cookie() {
+        let now = Instant::now();
+        let (_, guard, mut macs) = guarded(now);
+        for _ in 0..1_000 {
+            guard.admit(now, from(1), &stamped(&mut macs, now));
+        }
+        let later = now + Duration::from_secs(3);
+        assert_eq!(guard.admit(later, from(1), &stamped(&mut macs, later)), Admission::Granted);
+    }
+
+    #[test]
+    fn known_sources_are_bounded_and_forgotten_when_they_rest() {
+        let now = Instant::now();
+        let (_, guard, _) = guarded(now);
+        let mut load = guard.load.lock();
+        for network in 0..HANDSHAKE_SOURCES as u64 {
+            assert!(load.allow(now, Source(network, false)));
+        }
+        assert!(!load.allow(now, Source(u64::MAX, false)));
+        assert!(load.allow(now + Duration::from_secs(60), Source(u64::MAX, false)));
+        assert_eq!(load.sources.len(), 1);
+    }
+}

@@ -1,0 +1,35 @@
+//! WireGuard's cryptography: handshakes, MACs and cookies, keypairs. Pure: times and bytes in, bytes out.
+//!
+//! | what | file | from |
+//! |---|---|---|
+//! | the handshake (paper §5.4.1–5.4.3) | `handshake.rs` | `snow`, the Noise library, with our curve (`curve.rs`) |
+//! | MACs and cookies (§5.4.4, §5.4.7) | `macs.rs` | BLAKE2s, XChaCha20-Poly1305 |
+//! | who may ask for a handshake, and how often (§5.3) | `guard.rs` | |
+//! | sealing and opening in place (§5.4.6) | `keypair.rs`, `replay_window.rs` | `ring` |
+
+mod curve;
+mod guard;
+mod handshake;
+mod keypair;
+mod macs;
+mod message;
+mod replay_window;
+mod wiped;
+
+pub(crate) use guard::{Admission, Guard};
+pub(crate) use handshake::{Initiation, PresharedKey, Received, SessionKeys, Tai64n};
+pub(crate) use keypair::Keypair;
+pub(crate) use macs::PeerMacs;
+pub(crate) use message::{COOKIE, HEADER, INITIATION, Message, RESPONSE};
+pub(crate) use replay_window::ReplayWindow;
+
+/// Why a message was refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Refused {
+    /// It does not authenticate, or nobody asked for it.
+    Invalid,
+    /// Its counter was seen before, or is too old to tell.
+    Replayed,
+    /// Its keypair is unknown or too old.
+    NoKeypair,
+}

@@ -1,0 +1,146 @@
+//! A packet that the kernel left whole, as the segments that it stands for.
+
+use std::net::IpAddr;
+
+use super::checksum::{pseudo_header, sum};
+use super::{
+    IPV4_HEAD, IPV6_HEAD, TCP, TCP_CHECKSUM, TCP_HEAD, UDP, UDP_CHECKSUM, UDP_HEAD, VirtioHeader, flag, put16, put32,
+    word16, word32,
+};
+use crate::device::Packets;
+use crate::device::packets::Head;
+
+/// A packet of the interface: one to be sent as it is, or segments of one.
+#[derive(Debug)]
+pub struct Whole<'a> {
+    packet: &'a [u8],
+    destination: IpAddr,
+    /// None: sent as it is.
+    cut: Option<Cut>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Cut {
+    is_ipv6: bool,
+    is_tcp: bool,
+    /// Where TCP's or UDP's head begins.
+    transport: usize,
+    /// Bytes of all heads.
+    head: usize,
+    /// Bytes of payload in each segment but the last.
+    segment: usize,
+}
+
+impl<'a> Whole<'a> {
+    /// Reads a packet behind its header; completes its checksum if that is all there is to do. `None` for what is no
+    /// IP packet, or whose header does not fit it.
+    pub fn read(header: VirtioHeader, packet: &'a mut [u8]) -> Option<Self> {
+        let head = Head::of(packet)?;
+        let destination = head.destination;
+        if header.kind == VirtioHeader::NONE {
+            if header.needs_checksum {
+                complete(header, packet)?;
+            }
+            return Some(Self { packet: &packet[..head.length], destination, cut: None });
+        }
+        let packet: &[u8] = &packet[..head.length];
+        let cut = Cut::of(header, packet)?;
+        Some(Self { packet, destination, cut: Some(cut) })
+    }
+}
+
+/// Completes the checksum of a packet that is sent as it is.
+fn complete(header: VirtioHeader, packet: &mut [u8]) -> Option<()> {
+    let start = usize::from(header.checksum_start);
+    let field = start + usize::from(header.checksum_offset);
+    if field + 2 > packet.len() {
+        return None;
+    }
+    let total = !sum(&packet[start..], 0);
+    // Of the two zeros UDP takes the one that does not mean "none" (RFC 768); TCP takes either.
+    put16(packet, field, if total == 0 { 0xffff } else { total });
+    Some(())
+}
+
+impl Cut {
+    fn of(header: VirtioHeader, packet: &[u8]) -> Option<Self> {
+        let is_ipv6 = packet[0] >> 4 == 6;
+        let (transport, protocol) =
+            if is_ipv6 { (IPV6_HEAD, *packet.get(6)?) } else { (usize::from(packet[0] & 0xf) * 4, *packet.get(9)?) };
+        let is_tcp = match (header.kind & !VirtioHeader::ECN, is_ipv6, protocol) {
+            (VirtioHeader::TCPV4, false, TCP) | (VirtioHeader::TCPV6, true, TCP) => true,
+            (VirtioHeader::UDP_L4, _, UDP) => false,
+            _ => return None,
+        };
+        // The kernel's `hdr_len` is a hint alone: what the heads say counts.
+        let head =
+            if is_tcp { transport + usize::from(*packet.get(transport + 12)? >> 4) * 4 } else { transport + UDP_HEAD };
+        let least = if is_tcp { TCP_HEAD } else { UDP_HEAD };
+        let segment = usize::from(header.segment);
+        let sane = transport >= if is_ipv6 { IPV6_HEAD } else { IPV4_HEAD }
+            && head >= transport + least
+            && head < packet.len()
+            && segment > 0
+            && usize::from(header.checksum_start) == transport;
+        sane.then_some(Self { is_ipv6, is_tcp, transport, head, segment })
+    }
+
+    /// Bytes of payload of segment `at`, and where it begins in the packet.
+    fn payload(&self, packet: &[u8], at: usize) -> (usize, usize) {
+        let begin = self.head + at * self.segment;
+        (begin, (packet.len() - begin).min(self.segment))
+    }
+}
+
+impl Packets for Whole<'_> {
+    fn destination(&self) -> Option<IpAddr> {
+        Some(self.destination)
+    }
+
+    fn count(&self) -> usize {
+        self.cut.map_or(1, |cut| (self.packet.len() - cut.head).div_ceil(cut.segment))
+    }
+
+    fn length(&self, at: usize) -> usize {
+        self.cut.map_or(self.packet.len(), |cut| cut.head + cut.payload(self.packet, at).1)
+    }
+
+    fn write(&self, at: usize, room: &mut [u8]) {
+        let Some(cut) = self.cut else { return room.copy_from_slice(self.packet) };
+        let (begin, payload) = cut.payload(self.packet, at);
+        room[..cut.head].copy_from_slice(&self.packet[..cut.head]);
+        room[cut.head..].copy_from_slice(&self.packet[begin..begin + payload]);
+        let (network, transport) = room.split_at_mut(cut.transport);
+        let length = transport.len();
+        let (addresses, protocol) = if cut.is_ipv6 {
+            put16(network, 4, (network.len() + length - IPV6_HEAD) as u16);
+            (&network[8..40], network[6])
+        } else {
+            put16(network, 2, (network.len() + length) as u16);
+            // Each has an identification of its own (RFC 6864 does not ask for it where DF is set; some look at it).
+            put16(network, 4, word16(network, 4).wrapping_add(at as u16));
+            put16(network, 10, 0);
+            let checksum = !sum(network, 0);
+            put16(network, 10, checksum);
+            (&network[12..20], network[9])
+        };
+        let pseudo = pseudo_header(addresses, protocol, length);
+        let field = if cut.is_tcp {
+            put32(transport, 4, word32(transport, 4).wrapping_add((at * cut.segment) as u32));
+            let is_last = begin + payload == self.packet.len();
+            if !is_last {
+                transport[13] &= !(flag::FIN | flag::PSH);
+            }
+            if at > 0 {
+                transport[13] &= !flag::CWR;
+            }
+            TCP_CHECKSUM
+        } else {
+            put16(transport, 4, length as u16);
+            UDP_CHECKSUM
+        };
+        put16(transport, field, 0);
+        let checksum = !sum(transport, pseudo);
+        put16(transport, field, if checksum == 0 { 0xffff } else { checksum });
+    }
+}
