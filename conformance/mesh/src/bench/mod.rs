@@ -3,6 +3,7 @@
 mod convergence;
 mod dns;
 mod throughput;
+pub mod tunnel;
 
 use std::process::ExitCode;
 

@@ -1,0 +1,53 @@
+//! A flood of handshake initiations from keys that nobody knows, while a TCP stream runs.
+//!
+//! The same flood goes to a port where nobody listens for comparison: what the flood itself takes of the machine is no
+//! device's fault.
+
+use anyhow::{Result, ensure};
+
+use super::bed::Bed;
+use super::device::PORT;
+use super::echo::number;
+use super::figure::{FLOOD_GROWTH, FLOOD_RATE, FLOOD_SHARE};
+use super::inside::Helper;
+use super::process::resident_kib;
+use super::results::Results;
+use super::stream::{Way, stream};
+
+/// A port that nobody listens on.
+const NOBODY: u16 = 9;
+
+/// The flood, as the bench asks for it.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Flood {
+    /// Initiations a second.
+    pub(super) rate: u32,
+    /// Initiations that are made beforehand and sent in turn.
+    pub(super) different: u32,
+    /// Seconds of the stream meanwhile.
+    pub(super) seconds: u32,
+}
+
+pub(super) fn measure(bed: &Bed, device: &'static str, flood: Flood, results: &mut Results) -> Result<()> {
+    let (beside, _) = under(bed, NOBODY, flood)?;
+    let victim = bed.two.daemon.pid();
+    let before = resident_kib(victim)?;
+    let (kept, rate) = under(bed, PORT, flood)?;
+    let growth = (resident_kib(victim)? - before).max(0.0);
+    results.add(FLOOD_SHARE, device, kept / beside);
+    results.add(FLOOD_RATE, device, rate);
+    results.add(FLOOD_GROWTH, device, growth / 1_000.0 * 1.024);
+    Ok(())
+}
+
+/// Gbit/s of the stream, and initiations a second that were sent.
+fn under(bed: &Bed, port: u16, flood: Flood) -> Result<(f64, f64)> {
+    let target = format!("{}:{port}", bed.machine_two.address());
+    let (rate, different) = (flood.rate.to_string(), flood.different.to_string());
+    let arguments = ["flood", &target, bed.two.public_key(), &rate, &different];
+    let mut flooder = Helper::start(&bed.stranger, &arguments)?;
+    let stream = stream(&bed.machine_one, &bed.machine_two, bed.two.address, flood.seconds, Way::There)?;
+    let sent = flooder.ask("stop")?;
+    ensure!(number(&sent, "sent")? > 0.0, "the flood sent nothing");
+    Ok((stream.gigabits_a_second(), number(&sent, "rate")?))
+}

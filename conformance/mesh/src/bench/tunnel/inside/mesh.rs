@@ -1,0 +1,111 @@
+//! One tunnel over a state file, as the agent starts it: the file is mapped, indexed, and put in force.
+//!
+//! Takes lines: `apply FILE` puts another state in force while packets go through, `quit` ends it.
+
+use std::io::BufRead as _;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail};
+use serde_json::{Value, json};
+use servos_mesh::{MeshAddress, MeshState, Own, PeerTable};
+use servos_tunnel::{PrivateKey, Tunnel, TunnelConfig};
+
+use super::echo::Asker;
+use super::{Map, pause, say};
+
+/// UDP port of this tunnel.
+pub(in crate::bench::tunnel) const PORT: u16 = 51_901;
+
+/// Echoes that are heard before a change, to compare with.
+const BEFORE: Duration = Duration::from_secs(1);
+
+/// Between two echoes.
+const PAUSE: Duration = Duration::from_millis(1);
+
+pub(super) fn serve(state: &Path, key: &str, map: Map) -> Result<()> {
+    let private_key = PrivateKey::from_base64(key)?;
+    let began = Instant::now();
+    let table = table(state, &private_key, map)?;
+    let indexed = began.elapsed();
+    let own = table.own().context("the state does not hold this tunnel")?.address();
+    let config =
+        TunnelConfig { interface: "wgb0".to_owned(), private_key, listen_port: PORT, address: own, mtu: 1_420 };
+    let key = config.private_key.clone();
+    let tunnel = Tunnel::start(config, table)?;
+    let echo = format!("{}:7", MeshAddress::from_index(1)?);
+    let mut asker = Asker::new(&echo)?;
+    asker.ask()?.context("the first packet is lost")?;
+    let answered = began.elapsed();
+    say(&json!({ "ready": true, "indexed_s": indexed.as_secs_f64(), "start_s": answered.as_secs_f64() }))?;
+    for line in std::io::stdin().lock().lines() {
+        let line = line?;
+        match line.split_once(' ').unwrap_or((&line, "")) {
+            ("apply", file) => say(&apply(&tunnel, &mut asker, || self::table(Path::new(file), &key, map))?)?,
+            ("sessions", _) => say(&json!({ "sessions": tunnel.counters().sessions }))?,
+            ("quit", _) => break,
+            _ => bail!("unknown line {line}"),
+        }
+    }
+    tunnel.shutdown();
+    Ok(())
+}
+
+/// Maps and indexes a state; this tunnel is its last server.
+fn table(state: &Path, key: &PrivateKey, map: Map) -> Result<Arc<PeerTable>> {
+    let body = map(state).with_context(|| format!("cannot map {}", state.display()))?;
+    let state = Arc::new(MeshState::parse(body)?);
+    let own = state.peers().last().map(|last| Own { address: last.address(), public_key: key.public_key() });
+    Ok(Arc::new(PeerTable::new(state, own)))
+}
+
+/// Makes a table and puts it in force while echoes go through.
+fn apply(tunnel: &Tunnel, asker: &mut Asker, table: impl FnOnce() -> Result<Arc<PeerTable>>) -> Result<Value> {
+    let quiet = AtomicBool::new(false);
+    let before = echoes(asker, || false)?;
+    std::thread::scope(|scope| {
+        let meanwhile = scope.spawn(|| echoes(asker, || !quiet.load(Ordering::Relaxed)));
+        let began = Instant::now();
+        let table = table();
+        let made = began.elapsed();
+        let began = Instant::now();
+        let applied = table.map(|table| tunnel.apply(table));
+        let took = began.elapsed();
+        quiet.store(true, Ordering::Relaxed);
+        let meanwhile = meanwhile.join().map_err(|_| anyhow::anyhow!("the echoes broke"))??;
+        applied?;
+        let late = meanwhile.worst.saturating_sub(before.worst);
+        Ok(json!({
+            "table_ms": millis(made), "apply_ms": millis(took), "echoes": meanwhile.count,
+            "lost": meanwhile.lost, "late_ms": millis(late),
+        }))
+    })
+}
+
+#[derive(Default)]
+struct Echoes {
+    count: u64,
+    lost: u64,
+    worst: Duration,
+}
+
+/// Asks for [`BEFORE`], and as long as `more` says so.
+fn echoes(asker: &mut Asker, more: impl Fn() -> bool) -> Result<Echoes> {
+    let mut echoes = Echoes::default();
+    let began = Instant::now();
+    while began.elapsed() < BEFORE || more() {
+        echoes.count += 1;
+        match asker.ask()? {
+            Some(time) => echoes.worst = echoes.worst.max(time),
+            None => echoes.lost += 1,
+        }
+        pause(PAUSE);
+    }
+    Ok(echoes)
+}
+
+fn millis(duration: Duration) -> f64 {
+    duration.as_secs_f64() * 1_000.0
+}

@@ -1,0 +1,156 @@
+//! `bench tunnel`: the userspace WireGuard of this project and those of others, in one run, in fresh namespaces.
+
+mod bed;
+pub(super) mod device;
+mod echo;
+mod figure;
+mod flood;
+pub mod inside;
+mod large;
+mod packets;
+mod plot;
+mod process;
+mod report;
+mod results;
+mod sealing;
+mod sheet;
+pub(super) mod stream;
+
+use std::process::ExitCode;
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use serde_json::json;
+
+use self::bed::Bed;
+use self::device::Device;
+use self::figure::{OURS, SEALING};
+use self::flood::Flood;
+use self::results::Results;
+
+/// What is asked for.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Options {
+    /// One JSON document instead of a table.
+    pub json: bool,
+    /// One short round: whether everything can be measured, not how much it is.
+    pub quick: bool,
+    /// Writes the sheet and its plot into the tunnel's crate.
+    pub sheet: bool,
+}
+
+/// How long and how often is measured.
+struct Pace {
+    /// Rounds over all devices, in turn.
+    rounds: usize,
+    /// Rounds with four million peers.
+    large_rounds: usize,
+    stream_seconds: u32,
+    echo_millis: u32,
+    packets_millis: u32,
+    flood: Flood,
+    idle: Duration,
+}
+
+const WHOLE: Pace = Pace {
+    rounds: 5,
+    large_rounds: 3,
+    stream_seconds: 8,
+    echo_millis: 4_000,
+    packets_millis: 1_000,
+    // A million in all while the stream runs.
+    flood: Flood { rate: 50_000, different: 5_000, seconds: 20 },
+    idle: Duration::from_secs(60),
+};
+
+const QUICK: Pace = Pace {
+    rounds: 1,
+    large_rounds: 1,
+    stream_seconds: 2,
+    echo_millis: 800,
+    packets_millis: 400,
+    flood: Flood { rate: 20_000, different: 500, seconds: 2 },
+    idle: Duration::from_secs(10),
+};
+
+/// Measures, and prints what it found. 0: ours could be measured.
+pub fn main(options: Options) -> ExitCode {
+    match measure(options).and_then(|results| show(&results, options)) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("servos-bench: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn measure(options: Options) -> Result<Results> {
+    let pace = if options.quick { QUICK } else { WHOLE };
+    let mut results = Results::default();
+    let (others, left_out) = Device::others();
+    left_out.into_iter().for_each(|why| results.leave_out(why));
+    let mut devices = vec![Device::ours()?];
+    devices.extend(others);
+    for round in 1..=pace.rounds {
+        floor(&mut results)?;
+        for device in &devices {
+            eprintln!("round {round} of {}: {}", pace.rounds, device.name);
+            compare(device, &pace, &mut results)?;
+        }
+    }
+    eprintln!("4,194,302 known peers");
+    if let Err(error) = large::measure(pace.large_rounds, pace.idle, &mut results) {
+        results.leave_out(format!("4,194,302 known peers: {error:#}"));
+    }
+    Ok(results)
+}
+
+/// The floor, beside each of the figures that it is the floor of.
+fn floor(results: &mut Results) -> Result<()> {
+    let floor = sealing::measure(0.5)?;
+    results.add(figure::CPU_SENDER, SEALING, floor);
+    results.add(figure::CPU_RECEIVER, SEALING, floor);
+    Ok(())
+}
+
+/// All figures of one device, in two beds: a flood may leave a device in a state that no other figure should see.
+///
+/// What cannot be measured is left out with the reason; only a device of ours that does not even start is an error.
+fn compare(device: &Device, pace: &Pace, results: &mut Results) -> Result<()> {
+    let name = device.name;
+    let bed = match Bed::new(device) {
+        Err(error) if name == OURS => return Err(error).context("ours cannot be measured"),
+        Err(error) => {
+            results.leave_out(format!("{name}: {error:#}"));
+            return Ok(());
+        }
+        Ok(bed) => bed,
+    };
+    // The idle echo first: its first packet makes the session.
+    note(name, "idle echo", results, |results| echo::measure_idle(&bed, name, pace.echo_millis, results));
+    note(name, "streams", results, |results| stream::measure(&bed, name, pace.stream_seconds, results));
+    note(name, "small packets", results, |results| packets::measure(&bed, name, pace.packets_millis, results));
+    note(name, "loaded echo", results, |results| echo::measure_loaded(&bed, name, pace.echo_millis, results));
+    drop(bed);
+    note(name, "flood", results, |results| flood::measure(&Bed::new(device)?, name, pace.flood, results));
+    Ok(())
+}
+
+fn note(device: &str, what: &str, results: &mut Results, measure: impl FnOnce(&mut Results) -> Result<()>) {
+    if let Err(error) = measure(results) {
+        results.leave_out(format!("{device}, {what}: {error:#}"));
+    }
+}
+
+fn show(results: &Results, options: Options) -> Result<()> {
+    let rows = report::rows(results);
+    if options.json {
+        println!("{}", json!({ "machine": sheet::machine(), "rows": rows, "left_out": results.left_out() }));
+    } else {
+        print!("{}", report::table(&rows));
+    }
+    if options.sheet {
+        sheet::write(&rows, results)?;
+    }
+    Ok(())
+}
