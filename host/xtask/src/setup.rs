@@ -57,7 +57,7 @@ pub fn all(loud: bool) -> Result<()> {
     let say = table(loud);
     packages(&say)?;
     if toolchains::bpf() == Some(BpfToolchain::Debian) {
-        crate_tool(BPF_LINKER, &[("LLVM_PREFIX", DEBIAN_LLVM)], &say)?;
+        crate_tool(BPF_LINKER, BPF_LINKER.0, &[("LLVM_PREFIX", DEBIAN_LLVM)], &say)?;
     }
     traefik(&say)
 }
@@ -65,7 +65,17 @@ pub fn all(loud: bool) -> Result<()> {
 /// Sets up what `test` needs on top, which takes minutes to build.
 pub fn checks(loud: bool) -> Result<()> {
     systemd_resolved(&table(loud))?;
-    crate_tool(CARGO_DENY, &[], &table(loud))
+    crate_tool(CARGO_DENY, CARGO_DENY.0, &[], &table(loud))
+}
+
+/// Sets up one program of the crate registry: name, version, name of the program.
+pub fn crate_program((name, version, program): (&str, &str, &str), loud: bool) -> Result<()> {
+    crate_tool((name, version), program, &[], &table(loud))
+}
+
+/// Go's command, where it is: in the path, or where its own archive is unpacked.
+pub fn go() -> Option<PathBuf> {
+    which("go").or_else(|| Some(PathBuf::from("/usr/local/go/bin/go")).filter(|path| path.is_file()))
 }
 
 /// Prints a line of the table: thing, how it came to be there, where it is.
@@ -143,8 +153,8 @@ fn install(packages: &[&str]) -> Result<()> {
 }
 
 /// A tool from the crate registry, built into the cache.
-fn crate_tool((name, version): (&str, &str), environment: &[(&str, &str)], say: Say) -> Result<()> {
-    let program = places::tools().join("bin").join(name);
+fn crate_tool((name, version): (&str, &str), program: &str, environment: &[(&str, &str)], say: Say) -> Result<()> {
+    let program = places::tools().join("bin").join(program);
     if output(&program.display().to_string(), &["--version"]).is_some_and(|found| found.contains(version)) {
         say(name, "found", &program.display().to_string());
         return Ok(());
