@@ -6,7 +6,7 @@
 use anyhow::{Result, ensure};
 
 use super::bed::Bed;
-use super::device::PORT;
+use super::device::{Device, PORT};
 use super::echo::number;
 use super::figure::{FLOOD_GROWTH, FLOOD_RATE, FLOOD_SHARE};
 use super::inside::Helper;
@@ -28,15 +28,16 @@ pub(super) struct Flood {
     pub(super) seconds: u32,
 }
 
-pub(super) fn measure(bed: &Bed, device: &'static str, flood: Flood, results: &mut Results) -> Result<()> {
-    let (beside, _) = under(bed, NOBODY, flood)?;
+pub(super) fn measure(device: &Device, flood: Flood, results: &mut Results) -> Result<()> {
+    let bed = Bed::new(device)?;
+    let (beside, _) = under(&bed, NOBODY, flood)?;
     let victim = bed.two.daemon.pid();
     let before = resident_kib(victim)?;
-    let (kept, rate) = under(bed, PORT, flood)?;
+    let (kept, rate) = under(&bed, PORT, flood)?;
     let growth = (resident_kib(victim)? - before).max(0.0);
-    results.add(FLOOD_SHARE, device, kept / beside);
-    results.add(FLOOD_RATE, device, rate);
-    results.add(FLOOD_GROWTH, device, growth / 1_000.0 * 1.024);
+    results.add(FLOOD_SHARE, device.name, kept / beside);
+    results.add(FLOOD_RATE, device.name, rate);
+    results.add(FLOOD_GROWTH, device.name, growth / 1_000.0 * 1.024);
     Ok(())
 }
 

@@ -45,7 +45,8 @@ fn rows_of(figure: Figure, results: &Results) -> Vec<Row> {
         if aim.is_none() && theirs.is_none() {
             continue;
         }
-        let ratio = ours.zip(theirs).map(|(ours, theirs)| ours.median / theirs.median);
+        let ratio =
+            ours.zip(theirs).map(|(ours, theirs)| ours.median / theirs.median).filter(|ratio| ratio.is_finite());
         rows.push(Row {
             peer: Some(peer),
             theirs,

@@ -59,3 +59,30 @@ fn initiation(target: &PublicKey, number: u64) -> Result<Vec<u8>> {
         other => bail!("no initiation: {other:?}"),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use boringtun::noise::handshake::parse_handshake_anon;
+    use boringtun::noise::rate_limiter::RateLimiter;
+    use boringtun::noise::{Packet, Tunn};
+    use boringtun::x25519;
+
+    use super::*;
+
+    #[test]
+    fn an_initiation_costs_its_target_the_whole_way_to_an_unknown_key() {
+        let own = StaticSecret::from([9; 32]);
+        let public = x25519::PublicKey::from(&own);
+        let key = PublicKey::from_bytes(public.to_bytes()).unwrap();
+        for number in 0..2 {
+            let message = initiation(&key, number).unwrap();
+            assert!(RateLimiter::new(&public, 10).verify_packet(None, &message, &mut [0; 64]).is_ok(), "first MAC");
+            let Ok(Packet::HandshakeInit(parsed)) = Tunn::parse_incoming_packet(&message) else {
+                panic!("{message:?}")
+            };
+            let sender = parse_handshake_anon(&own, &public, &parsed).unwrap().peer_static_public;
+            let expected = x25519::PublicKey::from(&StaticSecret::from(scrambled(STRANGERS + number)));
+            assert_eq!(sender, *expected.as_bytes());
+        }
+    }
+}
