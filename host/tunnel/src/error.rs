@@ -3,7 +3,24 @@
 use std::io;
 use std::path::PathBuf;
 
+use nix::errno::Errno;
+
 use crate::limits::{MAX_MTU, MIN_MTU};
+
+impl TunnelError {
+    /// The number of what the kernel said, as far as it says anything.
+    pub(crate) fn errno(&self) -> Option<Errno> {
+        match self {
+            Self::PortInUse { .. } => Some(Errno::EADDRINUSE),
+            Self::Interface { source, .. }
+            | Self::Socket { source, .. }
+            | Self::Uapi { source, .. }
+            | Self::Thread(source)
+            | Self::SetMtu { source, .. } => source.raw_os_error().map(Errno::from_raw),
+            _ => None,
+        }
+    }
+}
 
 /// Why there is no tunnel, and what to do.
 #[derive(Debug, thiserror::Error)]

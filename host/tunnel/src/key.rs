@@ -32,6 +32,11 @@ impl PrivateKey {
         Ok(Self(StaticSecret::from(*bytes)))
     }
 
+    /// A key of these bytes.
+    pub fn from_bytes(bytes: &[u8; 32]) -> Self {
+        Self(StaticSecret::from(*bytes))
+    }
+
     /// The key as `wg genkey` prints it.
     pub fn to_base64(&self) -> Zeroizing<String> {
         Zeroizing::new(STANDARD.encode(Zeroizing::new(self.0.to_bytes())))

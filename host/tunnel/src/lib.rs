@@ -16,6 +16,7 @@ pub mod offload;
 mod tunnel;
 mod uapi;
 
+pub use backend::userspace::InterfaceSource;
 pub use config::TunnelConfig;
 pub use counters::{DropCounters, TunnelCounters};
 pub use device::{Applied, Device, SessionStatus, TunnelEvent};

@@ -116,8 +116,11 @@ pub const SEND_WAIT: Duration = Duration::from_millis(100);
 /// The interface is down: so long until it is tried again.
 pub const LINK_DOWN_WAIT: Duration = Duration::from_millis(200);
 
-/// Bytes of one request on the UAPI socket: `get=1` has 7; what is set is refused, however long up to here.
-pub const UAPI_REQUEST_BYTES: usize = 1 << 20;
+/// Bytes of one request on the UAPI socket: half a million allowed IPs.
+pub const UAPI_REQUEST_BYTES: usize = 32 << 20;
+
+/// Somebody who serves the socket of our interface's name has so long to end.
+pub const UAPI_HANDOVER: Duration = Duration::from_secs(2);
 
 /// Bytes of one line of a request: `private_key=` and 64 digits is the longest that means something.
 pub const UAPI_LINE_BYTES: usize = 512;

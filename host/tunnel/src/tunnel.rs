@@ -1,22 +1,31 @@
 //! The tunnel as the agent holds it: the device core, its backend, and the socket that `wg` asks.
 
 use std::fmt;
+use std::os::fd::{AsFd, BorrowedFd, RawFd};
 use std::sync::Arc;
 use std::time::{Instant, SystemTime};
 
+use nix::errno::Errno;
 use servos_mesh::PeerTable;
 use tokio::sync::mpsc::UnboundedReceiver;
 
-use crate::backend::userspace::Userspace;
-use crate::limits::{Limits, MAX_MTU, MIN_MTU};
-use crate::uapi::UapiServer;
+use crate::backend::userspace::{InterfaceSource, Userspace};
+use crate::device::DatagramBatch;
+use crate::device::changes::Changes;
+use crate::limits::{DEFAULT_MTU, Limits, MAX_MTU, MIN_MTU};
+use crate::uapi::{Managed, UapiServer};
 use crate::{Applied, Device, SessionStatus, TunnelConfig, TunnelCounters, TunnelError, TunnelEvent};
 
 /// A running WireGuard interface. Ends when it is dropped.
 pub struct Tunnel {
-    device: Arc<Device>,
     // Dropped in this order: nobody is told of an interface that is gone.
     uapi: UapiServer,
+    interface: Arc<Interface>,
+}
+
+/// An interface: what it decides, and what moves its bytes.
+struct Interface {
+    device: Arc<Device>,
     backend: Userspace,
 }
 
@@ -42,15 +51,43 @@ impl Tunnel {
         let key = config.private_key.clone();
         let device = Arc::new(Device::new(key, config.address, config.mtu, limits, table, started));
         let backend = Userspace::start(&config, device.clone())?;
-        let uapi = UapiServer::start(&config.interface, backend.port(), device.clone())?;
-        tracing::info!(interface = config.interface, address = %config.address, port = backend.port(), "tunnel up");
-        Ok(Self { device, uapi, backend })
+        let tunnel = Self::serve(Interface { device, backend }, None)?;
+        tracing::info!(interface = config.interface, address = %config.address, port = tunnel.port(), "tunnel up");
+        Ok(tunnel)
+    }
+
+    /// Makes an interface like `wireguard-go` does: without address, down, without key and peers. `wg set`, `wg setconf`
+    /// and `ip` configure it. `uapi`: the listening socket that `wg` connects to, if it was opened before (`WG_UAPI_FD`).
+    ///
+    /// # Errors
+    ///
+    /// As [`Tunnel::start`].
+    pub fn start_configurable(
+        source: &InterfaceSource,
+        uapi: Option<RawFd>,
+        limits: Limits,
+    ) -> Result<Self, TunnelError> {
+        let started = (Instant::now(), SystemTime::now());
+        let device = Arc::new(Device::configurable(DEFAULT_MTU, limits, started));
+        let backend = Userspace::start_configurable(source, device.clone())?;
+        Self::serve(Interface { device, backend }, uapi)
+    }
+
+    fn serve(interface: Interface, uapi: Option<RawFd>) -> Result<Self, TunnelError> {
+        let interface = Arc::new(interface);
+        let uapi = UapiServer::start(interface.backend.interface(), uapi, interface.clone())?;
+        Ok(Self { uapi, interface })
+    }
+
+    /// Becomes readable when somebody deleted the interface.
+    pub fn gone(&self) -> BorrowedFd<'_> {
+        self.interface.backend.gone().as_fd()
     }
 
     /// Swaps the table in one step and looks at the sessions. Sessions of peers that did not change keep their keys,
     /// counters and roamed endpoints.
     pub fn apply(&self, table: Arc<PeerTable>) -> Applied {
-        self.device.apply(Instant::now(), table)
+        self.interface.device.apply(Instant::now(), table)
     }
 
     /// Changes the interface's MTU, bytes.
@@ -60,37 +97,69 @@ impl Tunnel {
     /// [`TunnelError::Mtu`] below 1,280 or above 65,424; [`TunnelError::SetMtu`] if the kernel refuses.
     pub fn set_mtu(&self, mtu: u16) -> Result<(), TunnelError> {
         check_mtu(mtu)?;
-        let before = self.device.mtu();
+        let before = self.interface.device.mtu();
         // The device first when it grows: its buffers are there before the first long packet.
-        self.device.set_mtu(mtu.max(before));
-        self.backend.set_mtu(mtu)?;
-        self.device.set_mtu(mtu);
+        self.interface.device.set_mtu(mtu.max(before));
+        self.interface.backend.set_mtu(mtu)?;
+        self.interface.device.set_mtu(mtu);
         Ok(())
     }
 
     /// The sessions at this moment. Makes none.
     pub fn sessions(&self) -> Vec<SessionStatus> {
-        self.device.sessions()
+        self.interface.device.sessions()
     }
 
     /// What was counted since the start.
     pub fn counters(&self) -> TunnelCounters {
-        self.device.counters()
+        self.interface.device.counters()
     }
 
     /// Events from here on, after one `SessionMade` for each session there is.
     pub fn events(&self) -> UnboundedReceiver<TunnelEvent> {
-        self.device.events()
+        self.interface.device.events()
     }
 
     /// The UDP port that is listened on.
     pub fn port(&self) -> u16 {
-        self.backend.port()
+        self.interface.backend.port()
     }
 
     /// Ends the tunnel: its threads are joined, its interface is gone when this returns. Blocks for some milliseconds.
     pub fn shutdown(self) {
         drop(self);
+    }
+}
+
+impl Managed for Interface {
+    fn device(&self) -> &Device {
+        &self.device
+    }
+
+    fn port(&self) -> u16 {
+        self.backend.port()
+    }
+
+    fn mark(&self) -> u32 {
+        self.backend.mark()
+    }
+
+    fn set(&self, changes: &Changes) -> Result<(), Errno> {
+        if !self.device.is_configurable() {
+            tracing::warn!("`wg set` refused: the mesh state decides what this interface is");
+            return Err(Errno::EOPNOTSUPP);
+        }
+        self.backend.follow_mtu();
+        let port = changes.listen_port.unwrap_or(self.backend.port());
+        let mark = changes.firewall_mark.unwrap_or(self.backend.mark());
+        self.backend.rebind(port, mark).map_err(|error| {
+            tracing::error!(%error, "the port or the mark was not changed");
+            error.errno().unwrap_or(Errno::EIO)
+        })?;
+        let mut out = DatagramBatch::default();
+        let configured = self.device.configure(Instant::now(), changes, &mut out);
+        self.backend.send(&out);
+        configured.map_err(|_| Errno::EOPNOTSUPP)
     }
 }
 

@@ -5,6 +5,7 @@ mod decommission;
 mod ping;
 mod show;
 mod socket_client;
+mod tunnel;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -60,6 +61,8 @@ enum Command {
     Ping(ping::Arguments),
     /// Take this server out of its mesh and put everything back as it was
     Decommission(decommission::Arguments),
+    /// A WireGuard interface alone, configured with `wg` and `ip`: a drop-in for `wireguard-go`
+    Tunnel(tunnel::Arguments),
     /// Put the host's resolver settings back (what systemd does when the agent has ended)
     #[command(hide = true)]
     RestoreResolver,
@@ -93,6 +96,10 @@ fn dispatch(cli: Cli) -> Result<ExitCode> {
         clap_complete::generate(shell, &mut Cli::command(), "servos-agent", &mut std::io::stdout());
         return Ok(ExitCode::SUCCESS);
     }
+    if let Command::Tunnel(arguments) = &cli.command {
+        // Has nothing to do with the mesh that this server may be in.
+        return tunnel::main(arguments);
+    }
     let settings = Settings::load(&cli.config)?;
     let json = cli.json;
     if let Command::Run(arguments) = cli.command {
@@ -115,7 +122,7 @@ fn dispatch(cli: Cli) -> Result<ExitCode> {
                 print!("{}", socket_client::get_text(&socket, "/metrics").await?);
                 Ok(ExitCode::SUCCESS)
             }
-            Command::Run(_) | Command::Completion { .. } => unreachable!("handled above"),
+            Command::Run(_) | Command::Tunnel(_) | Command::Completion { .. } => unreachable!("handled above"),
         }
     })
 }

@@ -22,7 +22,7 @@ pub struct Applied {
 impl Device {
     /// Makes `table` the one that packets and handshakes are looked up in.
     pub fn apply(&self, now: Instant, table: Arc<PeerTable>) -> Applied {
-        let before = self.peers.swap(table.clone());
+        let Some(before) = self.peers.swap(table.clone()) else { return Applied::default() };
         let cells = self.sessions.read().all();
         let mut applied = Applied::default();
         for cell in cells {

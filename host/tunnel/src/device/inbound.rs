@@ -147,7 +147,9 @@ impl Device {
                 return self.common.counters.cookies_sent.one();
             }
         }
-        let Some(received) = Received::read(&own.key, message) else { return drops.invalid_handshake.one() };
+        let Some(received) = own.key.as_ref().and_then(|key| Received::read(key, message)) else {
+            return drops.invalid_handshake.one();
+        };
         let Some(peer) = self.peers.by_key(&received.public_key) else { return drops.unknown_key.one() };
         let timestamp = HandshakeTime::from_tai64n(&received.timestamp);
         if !self.kept.lock().allows(&peer.public_key, timestamp) {

@@ -16,6 +16,9 @@
 
 mod apply;
 mod batch;
+pub mod changes;
+mod configure;
+mod configured_peers;
 mod due_queue;
 mod endpoint;
 mod events;
@@ -42,6 +45,8 @@ use tokio::sync::mpsc::UnboundedReceiver;
 
 pub use apply::Applied;
 pub use batch::{DatagramBatch, Run};
+pub use configure::NotConfigurable;
+pub use configured_peers::ConfiguredPeer;
 pub use endpoint::Endpoint;
 pub use events::TunnelEvent;
 pub use packets::Packets;
@@ -59,7 +64,10 @@ use peers::Peers;
 use session::{Session, SessionCell};
 use session_table::SessionTable;
 
-/// One WireGuard interface of the mesh, without its sockets. Shared by the threads that move its bytes.
+/// Longer than any machine runs.
+const FOR_EVER: Duration = Duration::from_secs(1 << 32);
+
+/// One WireGuard interface, without its sockets. Shared by the threads that move its bytes.
 pub struct Device {
     peers: Peers,
     sessions: RwLock<SessionTable>,
@@ -71,7 +79,6 @@ pub struct Device {
 /// What every session needs of its device.
 struct Common {
     own: ArcSwap<Own>,
-    address: MeshAddress,
     limits: Limits,
     mtu: AtomicU16,
     /// Packets that wait for handshakes, in all sessions.
@@ -84,7 +91,8 @@ struct Common {
 
 /// This server's key, and what follows from it.
 struct Own {
-    key: PrivateKey,
+    /// None before one was configured: nothing is sent or answered then.
+    key: Option<PrivateKey>,
     guard: Guard,
 }
 
@@ -107,7 +115,7 @@ impl Common {
 }
 
 impl Device {
-    /// Makes a device without sessions. `started` is the present on both clocks; `mtu` is the interface's.
+    /// Makes a device of a mesh, without sessions. `started` is the present on both clocks; `mtu` is the interface's.
     pub fn new(
         key: PrivateKey,
         address: MeshAddress,
@@ -116,17 +124,32 @@ impl Device {
         table: Arc<PeerTable>,
         started: (Instant, SystemTime),
     ) -> Self {
+        Self::with_peers(Some(key), Peers::mesh(table, address), mtu, limits, started)
+    }
+
+    /// Makes a device without key and peers, which [`Device::configure`] gives it. Its sessions do not end for want of
+    /// use: they carry the counters that `wg show` prints.
+    pub fn configurable(mtu: u16, limits: Limits, started: (Instant, SystemTime)) -> Self {
+        let limits = Limits { session_idle: FOR_EVER, ..limits };
+        Self::with_peers(None, Peers::Configured(Box::default()), mtu, limits, started)
+    }
+
+    fn with_peers(
+        key: Option<PrivateKey>,
+        peers: Peers,
+        mtu: u16,
+        limits: Limits,
+        started: (Instant, SystemTime),
+    ) -> Self {
+        let public = key.as_ref().map_or_else(|| PrivateKey::generate().public_key(), PrivateKey::public_key);
+        let guard = Guard::new(started.0, &public, limits.handshakes_a_second);
         Self {
-            peers: Peers::new(table, address),
+            peers,
             sessions: RwLock::default(),
             due: Mutex::default(),
             kept: Mutex::default(),
             common: Common {
-                own: ArcSwap::from_pointee(Own {
-                    guard: Guard::new(started.0, &key.public_key(), limits.handshakes_a_second),
-                    key,
-                }),
-                address,
+                own: ArcSwap::from_pointee(Own { key, guard }),
                 limits,
                 mtu: AtomicU16::new(mtu),
                 held: AtomicUsize::new(0),
@@ -147,13 +170,8 @@ impl Device {
         self.common.mtu.load(Relaxed)
     }
 
-    /// This server's address in the mesh.
-    pub fn address(&self) -> MeshAddress {
-        self.common.address
-    }
-
-    /// This server's key.
-    pub fn private_key(&self) -> PrivateKey {
+    /// The device's key, once it has one.
+    pub fn private_key(&self) -> Option<PrivateKey> {
         self.common.own.load().key.clone()
     }
 

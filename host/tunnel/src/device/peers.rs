@@ -2,14 +2,17 @@
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
+use std::time::Duration;
 
 use arc_swap::ArcSwap;
+use parking_lot::RwLock;
 use servos_mesh::{MeshAddress, PeerRecord, PeerTable, PublicKey};
 use zeroize::Zeroizing;
 
+use super::configured_peers::ConfiguredPeers;
 use crate::noise::PresharedKey;
 
-/// Names a peer of a device: in a mesh, its address there.
+/// Names a peer of a device: in a mesh, its address there; else its place among those that were configured.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct PeerId(u32);
 
@@ -17,6 +20,13 @@ impl PeerId {
     /// The address, if this names a server of a mesh.
     pub fn mesh_address(self) -> Option<MeshAddress> {
         MeshAddress::try_from(Ipv4Addr::from(self.0)).ok()
+    }
+}
+
+impl PeerId {
+    /// The peer that was configured as number so much; below the addresses of meshes.
+    pub(super) fn configured(number: u32) -> Self {
+        Self(number)
     }
 }
 
@@ -34,6 +44,8 @@ pub(super) struct Peer {
     /// Zeros where there is none.
     pub(super) preshared: Zeroizing<PresharedKey>,
     pub(super) endpoint: Option<SocketAddr>,
+    /// An empty message goes out when nothing else did for so long.
+    pub(super) keepalive: Option<Duration>,
 }
 
 /// Why a packet is nobody's.
@@ -54,47 +66,87 @@ pub(super) enum Inadmissible {
     Destination,
 }
 
-/// The servers of a mesh, seen from one of them.
-pub(super) struct Peers {
+/// Who the peers are.
+pub(super) enum Peers {
+    /// The servers of a mesh, seen from one of them.
+    Mesh(MeshPeers),
+    /// What `wg set` said.
+    Configured(Box<RwLock<ConfiguredPeers>>),
+}
+
+pub(super) struct MeshPeers {
     table: ArcSwap<PeerTable>,
     own: MeshAddress,
 }
 
 impl Peers {
-    pub(super) fn new(table: Arc<PeerTable>, own: MeshAddress) -> Self {
-        Self { table: ArcSwap::new(table), own }
+    pub(super) fn mesh(table: Arc<PeerTable>, own: MeshAddress) -> Self {
+        Self::Mesh(MeshPeers { table: ArcSwap::new(table), own })
     }
 
-    /// Puts another table in force; the one before comes back.
-    pub(super) fn swap(&self, table: Arc<PeerTable>) -> Arc<PeerTable> {
-        self.table.swap(table)
+    /// Puts another table in force; the one before comes back. None if the peers are not a mesh's.
+    pub(super) fn swap(&self, table: Arc<PeerTable>) -> Option<Arc<PeerTable>> {
+        match self {
+            Self::Mesh(mesh) => Some(mesh.table.swap(table)),
+            Self::Configured(_) => None,
+        }
+    }
+
+    /// The configured ones, if they are.
+    pub(super) fn configured(&self) -> Option<&RwLock<ConfiguredPeers>> {
+        match self {
+            Self::Mesh(_) => None,
+            Self::Configured(peers) => Some(peers),
+        }
     }
 
     /// Whose a packet to that address is.
     pub(super) fn route(&self, destination: IpAddr) -> Result<PeerId, Unroutable> {
-        let IpAddr::V4(destination) = destination else { return Err(Unroutable::Outside) };
-        let address = MeshAddress::try_from(destination).map_err(|_| Unroutable::Outside)?;
-        match self.table.load().peer_by_address(address) {
-            Some(_) => Ok(address.into()),
-            None => Err(Unroutable::Unknown),
+        match self {
+            Self::Configured(peers) => peers.read().route(destination).ok_or(Unroutable::Unknown),
+            Self::Mesh(mesh) => {
+                let IpAddr::V4(destination) = destination else { return Err(Unroutable::Outside) };
+                let address = MeshAddress::try_from(destination).map_err(|_| Unroutable::Outside)?;
+                match mesh.table.load().peer_by_address(address) {
+                    Some(_) => Ok(address.into()),
+                    None => Err(Unroutable::Unknown),
+                }
+            }
         }
     }
 
     /// Whether a peer may send a packet with these addresses.
     pub(super) fn admits(&self, peer: PeerId, source: IpAddr, destination: IpAddr) -> Result<(), Inadmissible> {
-        let is = |ip: IpAddr, id: PeerId| matches!(ip, IpAddr::V4(ip) if u32::from(ip) == id.0);
-        if !is(source, peer) {
-            return Err(Inadmissible::Source);
+        match self {
+            Self::Configured(peers) => {
+                if peers.read().route(source) == Some(peer) {
+                    Ok(())
+                } else {
+                    Err(Inadmissible::Source)
+                }
+            }
+            Self::Mesh(mesh) => {
+                let is = |ip: IpAddr, id: PeerId| matches!(ip, IpAddr::V4(ip) if u32::from(ip) == id.0);
+                if !is(source, peer) {
+                    return Err(Inadmissible::Source);
+                }
+                if is(destination, mesh.own.into()) { Ok(()) } else { Err(Inadmissible::Destination) }
+            }
         }
-        if is(destination, self.own.into()) { Ok(()) } else { Err(Inadmissible::Destination) }
     }
 
     pub(super) fn peer(&self, id: PeerId) -> Option<Peer> {
-        self.table.load().peer_by_address(id.mesh_address()?).map(peer)
+        match self {
+            Self::Mesh(mesh) => mesh.table.load().peer_by_address(id.mesh_address()?).map(peer),
+            Self::Configured(peers) => peers.read().peer(id),
+        }
     }
 
     pub(super) fn by_key(&self, key: &PublicKey) -> Option<Peer> {
-        self.table.load().peer_by_key(key).map(peer)
+        match self {
+            Self::Mesh(mesh) => mesh.table.load().peer_by_key(key).map(peer),
+            Self::Configured(peers) => peers.read().by_key(key),
+        }
     }
 }
 
@@ -104,5 +156,6 @@ fn peer(record: &PeerRecord) -> Peer {
         public_key: *record.public_key(),
         preshared: Zeroizing::default(),
         endpoint: record.endpoint(),
+        keepalive: None,
     }
 }

@@ -19,7 +19,6 @@ use super::packets::{Packets, padded_length};
 use super::peers::{Peer, PeerId};
 use super::session_timers::{Duty, SessionTimers};
 use super::{Common, Endpoint, SessionStatus, TunnelEvent};
-use crate::PrivateKey;
 use crate::limits::{OVERHEAD, ROAMED_FRESH};
 use crate::noise::{
     COOKIE, HEADER, INITIATION, Initiation, Keypair, PeerMacs, PresharedKey, RESPONSE, Received, Refused, SessionKeys,
@@ -112,7 +111,7 @@ impl Session {
             initiation: None,
             next_index: rand::random(),
             keypairs: Keypairs::default(),
-            timers: SessionTimers::new(now, common.limits.session_idle),
+            timers: SessionTimers::new(now, common.limits.session_idle, peer.keepalive),
             scheduled: None,
             held: VecDeque::new(),
             link: Link::Idle,
@@ -350,6 +349,7 @@ impl Session {
                     self.drop_held(common);
                 }
                 Duty::Keepalive => self.keepalive(common, now, out),
+                Duty::KeepAlive => self.keep_alive(common, now, out),
             }
         }
         self.bury(now);
@@ -377,6 +377,36 @@ impl Session {
         }
         self.endpoint = Some(after.into());
         true
+    }
+
+    pub(super) fn set_preshared(&mut self, preshared: Zeroizing<PresharedKey>) {
+        self.preshared = preshared;
+    }
+
+    pub(super) fn set_endpoint(&mut self, endpoint: std::net::SocketAddr) {
+        self.endpoint = Some(endpoint.into());
+    }
+
+    /// Sends an empty message every so often; `at_once`: also now. Zero: not any more.
+    pub(super) fn set_keepalive(
+        &mut self,
+        common: &Common,
+        now: Instant,
+        interval: Duration,
+        at_once: bool,
+        out: &mut DatagramBatch,
+    ) {
+        self.timers.set_keepalive(now, (!interval.is_zero()).then_some(interval));
+        if at_once && !interval.is_zero() {
+            self.keep_alive(common, now, out);
+        }
+    }
+
+    /// The keys on this side have changed: all is agreed anew.
+    pub(super) fn forget_keypairs(&mut self) {
+        self.keypairs = Keypairs::default();
+        self.initiation = None;
+        self.timers.on_forgotten();
     }
 
     /// Forgets an address of ours that is ours no more.
@@ -416,7 +446,7 @@ impl Session {
         let index = self.take_index();
         let Ok(message) = <&mut [u8; INITIATION]>::try_from(out.room(INITIATION)) else { return };
         let timestamp = common.tai64n(now);
-        let key: &PrivateKey = &own.key;
+        let Some(key) = &own.key else { return };
         let begun = Initiation::write(key, &self.public_key, &self.preshared, index, timestamp, message);
         // A key that no handshake can be made with; nothing is sent, and what is held is dropped in time.
         let Some(initiation) = begun else { return };
@@ -426,6 +456,17 @@ impl Session {
         self.tx_bytes += INITIATION as u64;
         common.counters.initiations_sent.one();
         self.timers.on_initiation_sent(now, rand::random());
+    }
+
+    /// Shows the peer, and what stands between, that we are there: with an empty message, or a handshake where there is
+    /// no keypair.
+    fn keep_alive(&mut self, common: &Common, now: Instant, out: &mut DatagramBatch) {
+        self.timers.on_wanted(now);
+        if self.reserve(now, 0).is_some() {
+            self.keepalive(common, now, out);
+        } else if !self.timers.is_initiating() {
+            self.initiate(common, now, out);
+        }
     }
 
     /// An empty message.

@@ -22,6 +22,8 @@ pub(super) enum Duty {
     GiveUp,
     /// Send an empty packet.
     Keepalive,
+    /// Send an empty packet, or begin a handshake, because nothing was sent for the interval that was asked for.
+    KeepAlive,
     /// End: nobody has used it for long.
     End,
 }
@@ -36,6 +38,8 @@ pub(super) struct SessionTimers {
     unanswered_since: Option<Instant>,
     /// The first data received that nothing was sent after.
     reply_owed_since: Option<Instant>,
+    /// Interval of persistent keepalives, and when the next is due.
+    keepalive: Option<(Duration, Instant)>,
     /// The peer did not answer when it should have.
     silent: bool,
     /// Earliest deadline that was armed and not yet taken.
@@ -55,8 +59,9 @@ struct Attempt {
 
 impl SessionTimers {
     /// The idle timer is armed from the start: a session whose handshake never completes ends like any other.
-    pub(super) fn new(now: Instant, idle_after: Duration) -> Self {
+    pub(super) fn new(now: Instant, idle_after: Duration, keepalive: Option<Duration>) -> Self {
         Self {
+            keepalive: keepalive.map(|interval| (interval, now + interval)),
             idle_after,
             last_used: now,
             last_heard: None,
@@ -64,7 +69,30 @@ impl SessionTimers {
             unanswered_since: None,
             reply_owed_since: None,
             silent: false,
-            armed: Some(now + idle_after),
+            armed: Some(now + keepalive.map_or(idle_after, |interval| interval.min(idle_after))),
+        }
+    }
+
+    /// Sends something every so often from now on, or not any more.
+    pub(super) fn set_keepalive(&mut self, now: Instant, interval: Option<Duration>) {
+        self.keepalive = interval.map(|interval| (interval, now + interval));
+        if let Some(interval) = interval {
+            self.arm(now + interval);
+        }
+    }
+
+    /// All that was agreed is void.
+    pub(super) fn on_forgotten(&mut self) {
+        self.handshake = None;
+        self.unanswered_since = None;
+        self.reply_owed_since = None;
+    }
+
+    /// Something authentic passed, either way.
+    fn on_passed(&mut self, now: Instant) {
+        // The due time moves without being armed: when it comes up early, it is found not to be due yet.
+        if let Some((interval, due)) = &mut self.keepalive {
+            *due = now + *interval;
         }
     }
 
@@ -78,6 +106,7 @@ impl SessionTimers {
 
     /// Data was sent.
     pub(super) fn on_data_sent(&mut self, now: Instant) {
+        self.on_passed(now);
         self.last_used = now;
         self.reply_owed_since = None;
         if self.unanswered_since.is_none() {
@@ -87,12 +116,14 @@ impl SessionTimers {
     }
 
     /// An empty packet or a handshake message that answers was sent.
-    pub(super) fn on_answer_sent(&mut self, _now: Instant) {
+    pub(super) fn on_answer_sent(&mut self, now: Instant) {
+        self.on_passed(now);
         self.reply_owed_since = None;
     }
 
     /// Something authentic was received; `data` if it was more than empty.
     pub(super) fn on_heard(&mut self, now: Instant, data: bool) {
+        self.on_passed(now);
         self.last_heard = Some(now);
         self.unanswered_since = None;
         self.silent = false;
@@ -166,7 +197,7 @@ impl SessionTimers {
 
     /// What is due; to be asked again until there is nothing.
     pub(super) fn due(&mut self, now: Instant) -> Option<Duty> {
-        if self.ends_at() <= now {
+        if self.ends_at() <= now && self.keepalive.is_none() {
             return Some(Duty::End);
         }
         if self.handshake.as_ref().is_some_and(|attempt| attempt.quiet_since + LINK_DOWN_AFTER <= now) {
@@ -191,6 +222,12 @@ impl SessionTimers {
             self.reply_owed_since = None;
             return Some(Duty::Keepalive);
         }
+        if let Some((interval, due)) = &mut self.keepalive
+            && *due <= now
+        {
+            *due = now + *interval;
+            return Some(Duty::KeepAlive);
+        }
         None
     }
 
@@ -204,6 +241,7 @@ impl SessionTimers {
             self.unanswered_since.map(|since| since + ANSWER_TIMEOUT),
             self.reply_owed_since.map(|since| since + KEEPALIVE_TIMEOUT),
             dies.filter(|dies| *dies > now),
+            self.keepalive.map(|(_, due)| due),
         ];
         let next = candidates.into_iter().flatten().fold(self.ends_at(), Instant::min);
         self.armed = Some(next);

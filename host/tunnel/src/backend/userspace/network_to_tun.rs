@@ -8,8 +8,8 @@ use std::time::Instant;
 use nix::poll::PollFlags;
 use quinn_udp::{BATCH_SIZE, RecvMeta};
 
-use super::sockets::{Family, UdpEnd};
-use super::{Shell, wait};
+use super::sockets::{Family, Sockets, UdpEnd};
+use super::{Shell, Signal, wait};
 use crate::device::{DatagramBatch, Endpoint};
 use crate::offload::{Joined, Joiner};
 
@@ -17,8 +17,7 @@ use crate::offload::{Joined, Joiner};
 const RECEIVE: usize = 65_536;
 
 /// Runs until the stop signal.
-pub(super) fn run(shell: Shell, family: Family) {
-    let sockets = shell.sockets.clone();
+pub(super) fn run(shell: &Shell, sockets: &Sockets, family: Family, stop: &Signal) {
     let Some(end) = sockets.end(family) else { return };
     let mut storage = vec![0; RECEIVE * BATCH_SIZE];
     let mut meta = [RecvMeta::default(); BATCH_SIZE];
@@ -34,12 +33,12 @@ pub(super) fn run(shell: Shell, family: Family) {
                     let (bytes, base) = (&mut bytes[..meta.len], at * RECEIVE);
                     shell.device.handle_datagrams(now, source, bytes, meta.stride, base, &mut packets, &mut out);
                 }
-                write(&shell, &mut joiner, &mut storage, &packets);
+                write(shell, &mut joiner, &mut storage, &packets);
                 packets.clear();
                 shell.send(&out);
                 out.clear();
                 shell.wake_timers();
-                if shell.stop.is_raised() {
+                if stop.is_raised() {
                     return;
                 }
             }
@@ -47,7 +46,7 @@ pub(super) fn run(shell: Shell, family: Family) {
                 if !super::would_block(&error) {
                     tracing::debug!(%error, "a datagram could not be received");
                 }
-                if wait([(end.as_fd(), PollFlags::POLLIN), (shell.stop.as_fd(), PollFlags::POLLIN)], None)[1] {
+                if wait([(end.as_fd(), PollFlags::POLLIN), (stop.as_fd(), PollFlags::POLLIN)], None)[1] {
                     return;
                 }
             }

@@ -3,6 +3,7 @@
 use std::io::{self, IoSliceMut};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 use std::os::fd::{AsFd, BorrowedFd};
+use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 
 use arc_swap::ArcSwap;
 use nix::errno::Errno;
@@ -30,6 +31,7 @@ pub(super) struct Sockets {
     /// None where the machine has no IPv6.
     v6: Option<UdpEnd>,
     port: u16,
+    mark: AtomicU32,
 }
 
 /// One socket.
@@ -40,8 +42,8 @@ pub(super) struct UdpEnd {
 }
 
 impl Sockets {
-    /// Binds both to `port`, or to the same free one if it is 0.
-    pub(super) fn bind(port: u16) -> Result<Self, TunnelError> {
+    /// Binds both to `port`, or to the same free one if it is 0, and marks what is sent.
+    pub(super) fn bind(port: u16, mark: Option<u32>) -> Result<Self, TunnelError> {
         let explain = |port: u16| {
             move |source: io::Error| match source.kind() {
                 io::ErrorKind::AddrInUse => TunnelError::PortInUse { port },
@@ -58,7 +60,28 @@ impl Sockets {
             }
             Err(error) => return Err(explain(port)(error)),
         };
-        Ok(Self { v4, v6, port })
+        let sockets = Self { v4, v6, port, mark: AtomicU32::new(0) };
+        if let Some(mark) = mark.filter(|mark| *mark != 0) {
+            sockets.set_mark(mark)?;
+        }
+        Ok(sockets)
+    }
+
+    pub(super) fn mark(&self) -> u32 {
+        self.mark.load(Relaxed)
+    }
+
+    /// Marks what is sent from here on; 0 for no mark.
+    pub(super) fn set_mark(&self, mark: u32) -> Result<(), TunnelError> {
+        if self.mark() == mark {
+            return Ok(());
+        }
+        for end in [Some(&self.v4), self.v6.as_ref()].into_iter().flatten() {
+            let set = setsockopt(&end.socket, sockopt::Mark, &mark);
+            set.map_err(|errno| TunnelError::Socket { port: self.port, source: errno.into() })?;
+        }
+        self.mark.store(mark, Relaxed);
+        Ok(())
     }
 
     pub(super) fn port(&self) -> u16 {

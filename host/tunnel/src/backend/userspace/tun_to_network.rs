@@ -67,6 +67,7 @@ fn wait_after(shell: &Shell, error: &io::Error) -> ControlFlow<()> {
             tracing::error!(
                 "the interface was deleted by somebody else: the tunnel stands still until it is restarted"
             );
+            shell.gone.raise();
             true
         }
         _ => {
