@@ -108,7 +108,8 @@ pub fn store(paths: &Paths, commissioned: &Commissioned) -> Result<(), IdentityE
 ///
 /// The file that could not be removed.
 pub fn forget(paths: &Paths) -> Result<(), IdentityError> {
-    for path in [paths.identity(), paths.credential(), paths.private_key(), paths.mesh_state()] {
+    let paths = [paths.identity(), paths.credential(), paths.private_key(), paths.mesh_state(), paths.handshakes()];
+    for path in paths {
         match std::fs::remove_file(&path) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => {
                 return Err(IdentityError::Write { path, source: error });

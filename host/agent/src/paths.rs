@@ -38,6 +38,11 @@ impl Paths {
         self.state.join("identity.json")
     }
 
+    /// Times of handshakes, so that none can be replayed.
+    pub fn handshakes(&self) -> PathBuf {
+        self.state.join("handshakes")
+    }
+
     /// The last mesh state, as received.
     pub fn mesh_state(&self) -> PathBuf {
         self.state.join("mesh-state.bin")

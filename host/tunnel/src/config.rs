@@ -1,5 +1,7 @@
 //! What a tunnel is made of.
 
+use std::path::PathBuf;
+
 use servos_mesh::MeshAddress;
 
 use crate::PrivateKey;
@@ -17,4 +19,6 @@ pub struct TunnelConfig {
     pub address: MeshAddress,
     /// MTU of the interface, bytes.
     pub mtu: u16,
+    /// File that keeps the times of handshakes, so that none can be replayed after a restart.
+    pub handshakes: Option<PathBuf>,
 }

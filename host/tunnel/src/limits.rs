@@ -62,7 +62,13 @@ pub const REKEY_AFTER_MESSAGES: u64 = 1 << 60;
 /// Messages that a keypair seals and opens at most (§6.1); the rest is the replay window's room.
 pub const REJECT_AFTER_MESSAGES: u64 = u64::MAX - (1 << 13);
 
-/// Timestamps of evicted peers that are kept (16 bytes each): one for each address of the mesh.
+/// A time of a handshake that lies further ahead is a damaged file's.
+pub const HANDSHAKE_FUTURE: Duration = Duration::from_secs(24 * 3_600);
+
+/// Records of times that are out of date before their file is written anew, beyond as many as are in use.
+pub const JOURNAL_SLACK: usize = 4_096;
+
+/// Peers whose last handshake's time is kept (16 bytes each): one for each address of the mesh.
 pub const KEPT_TIMESTAMPS: usize = 1 << 22;
 
 /// A session that was used within this time does not give way to another.

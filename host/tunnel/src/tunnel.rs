@@ -50,6 +50,12 @@ impl Tunnel {
         let started = (Instant::now(), SystemTime::now());
         let key = config.private_key.clone();
         let device = Arc::new(Device::new(key, config.address, config.mtu, limits, table, started));
+        if let Some(path) = &config.handshakes
+            && let Err(error) = device.keep_handshakes(path)
+        {
+            // No reason to be without a mesh.
+            tracing::warn!(path = %path.display(), %error, "times of handshakes are not kept: old ones may be replayed");
+        }
         let backend = Userspace::start(&config, device.clone())?;
         let tunnel = Self::serve(Interface { device, backend }, None)?;
         tracing::info!(interface = config.interface, address = %config.address, port = tunnel.port(), "tunnel up");

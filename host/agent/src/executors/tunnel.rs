@@ -2,6 +2,7 @@
 //! wakeup filter before it knows who is known and who has a session.
 
 use std::net::{IpAddr, ToSocketAddrs};
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use parking_lot::Mutex;
@@ -28,6 +29,8 @@ pub struct TunnelPart {
     settings: TunnelSettings,
     address: MeshAddress,
     control_host: Option<IpAddr>,
+    /// Where the times of handshakes are kept.
+    handshakes: PathBuf,
     key: PrivateKey,
     shared: SharedTunnel,
     links: mpsc::UnboundedSender<LinkChange>,
@@ -68,6 +71,7 @@ impl TunnelPart {
             settings: settings.tunnel.clone(),
             address: identity.address,
             control_host: control_host(&identity.control_url),
+            handshakes: settings.paths.handshakes(),
             key,
             shared,
             links,
@@ -138,6 +142,7 @@ impl TunnelPart {
             listen_port: self.settings.listen_port,
             address: self.address,
             mtu: self.wanted_mtu(),
+            handshakes: Some(self.handshakes.clone()),
         };
         let (table, mtu) = (snapshot.table.clone(), config.mtu);
         let started = tokio::task::spawn_blocking({

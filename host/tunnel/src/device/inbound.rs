@@ -4,7 +4,7 @@ use std::ops::Range;
 use std::sync::Arc;
 use std::time::Instant;
 
-use super::kept_timestamps::HandshakeTime;
+use super::handshake_times::HandshakeTime;
 use super::packets::Head;
 use super::peers::Inadmissible;
 use super::session::SessionCell;
@@ -151,8 +151,8 @@ impl Device {
             return drops.invalid_handshake.one();
         };
         let Some(peer) = self.peers.by_key(&received.public_key) else { return drops.unknown_key.one() };
-        let timestamp = HandshakeTime::from_tai64n(&received.timestamp);
-        if !self.kept.lock().allows(&peer.public_key, timestamp) {
+        let time = HandshakeTime::from_tai64n(&received.timestamp);
+        if !self.handshakes.lock().accept(&peer.public_key, time) {
             return drops.replayed_initiation.one();
         }
         let Some(cell) = self.make_session(now, peer.id, &peer.public_key) else { return };
@@ -161,12 +161,10 @@ impl Device {
         if session.is_gone() || *session.public_key() != peer.public_key {
             return drops.unknown_key.one();
         }
-        let answered = session.answer(&self.common, now, source, received, timestamp, out);
+        let answered = session.answer(&self.common, now, source, received, out);
         self.reschedule(&mut session);
-        match answered {
-            Ok(()) => {}
-            Err(Refused::Replayed) => drops.replayed_initiation.one(),
-            Err(_) => drops.invalid_handshake.one(),
+        if answered.is_err() {
+            drops.invalid_handshake.one();
         }
     }
 

@@ -22,8 +22,8 @@ mod configured_peers;
 mod due_queue;
 mod endpoint;
 mod events;
+mod handshake_times;
 mod inbound;
-mod kept_timestamps;
 mod outbound;
 pub(crate) mod packets;
 mod peers;
@@ -33,7 +33,9 @@ mod session_timers;
 mod status;
 mod timeout;
 
+use std::io;
 use std::net::IpAddr;
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU16, AtomicUsize, Ordering::Relaxed};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
@@ -59,7 +61,7 @@ use crate::noise::{Guard, Tai64n};
 use crate::{PrivateKey, TunnelCounters};
 use due_queue::DueQueue;
 use events::Subscribers;
-use kept_timestamps::KeptTimestamps;
+use handshake_times::HandshakeTimes;
 use peers::Peers;
 use session::{Session, SessionCell};
 use session_table::SessionTable;
@@ -72,7 +74,7 @@ pub struct Device {
     peers: Peers,
     sessions: RwLock<SessionTable>,
     due: Mutex<DueQueue>,
-    kept: Mutex<KeptTimestamps>,
+    handshakes: Mutex<HandshakeTimes>,
     common: Common,
 }
 
@@ -108,7 +110,7 @@ impl Common {
         let time =
             (system + now.saturating_duration_since(instant)).duration_since(UNIX_EPOCH).unwrap_or(Duration::ZERO);
         let mut tai = [0; 12];
-        tai[..8].copy_from_slice(&(kept_timestamps::TAI64_EPOCH + time.as_secs()).to_be_bytes());
+        tai[..8].copy_from_slice(&(handshake_times::TAI64_EPOCH + time.as_secs()).to_be_bytes());
         tai[8..].copy_from_slice(&time.subsec_nanos().to_be_bytes());
         tai
     }
@@ -147,7 +149,7 @@ impl Device {
             peers,
             sessions: RwLock::default(),
             due: Mutex::default(),
-            kept: Mutex::default(),
+            handshakes: Mutex::default(),
             common: Common {
                 own: ArcSwap::from_pointee(Own { key, guard }),
                 limits,
@@ -158,6 +160,15 @@ impl Device {
                 started,
             },
         }
+    }
+
+    /// Keeps the times of handshakes in a file, so that none can be replayed after a restart.
+    ///
+    /// # Errors
+    ///
+    /// If the file cannot be read or written. Without it, times are kept for as long as the device lives.
+    pub fn keep_handshakes(&self, path: &Path) -> io::Result<()> {
+        self.handshakes.lock().keep_in(path)
     }
 
     /// The interface's MTU from here on, bytes: padding stays within it.
@@ -286,9 +297,6 @@ impl Device {
     fn take_out(&self, sessions: &mut SessionTable, session: &mut Session) {
         sessions.remove(session.slot(), session.peer());
         session.end(&self.common);
-        if let Some((key, timestamp)) = session.timestamp_to_keep() {
-            self.kept.lock().keep(&key, timestamp);
-        }
         self.tell(session.peer(), TunnelEvent::SessionGone);
     }
 

@@ -14,7 +14,6 @@ use servos_mesh::{Link, PublicKey};
 use zeroize::Zeroizing;
 
 use super::batch::DatagramBatch;
-use super::kept_timestamps::HandshakeTime;
 use super::packets::{Packets, padded_length};
 use super::peers::{Peer, PeerId};
 use super::session_timers::{Duty, SessionTimers};
@@ -47,8 +46,6 @@ pub(super) struct Session {
     held: VecDeque<Box<[u8]>>,
     link: Link,
     last_handshake: Option<Instant>,
-    /// Of the last initiation that was answered.
-    timestamp: Option<HandshakeTime>,
     round_trip: Option<Duration>,
     rx_bytes: u64,
     tx_bytes: u64,
@@ -116,7 +113,6 @@ impl Session {
             held: VecDeque::new(),
             link: Link::Idle,
             last_handshake: None,
-            timestamp: None,
             round_trip: None,
             rx_bytes: 0,
             tx_bytes: 0,
@@ -149,11 +145,6 @@ impl Session {
     /// When data was last asked for, or a handshake completed.
     pub(super) fn last_used(&self) -> Instant {
         self.timers.last_used()
-    }
-
-    /// Whose initiations must be newer than what, when the session is gone.
-    pub(super) fn timestamp_to_keep(&self) -> Option<(PublicKey, HandshakeTime)> {
-        self.timestamp.map(|timestamp| (self.public_key, timestamp))
     }
 
     pub(super) fn status(&self, common: &Common) -> Option<SessionStatus> {
@@ -207,25 +198,20 @@ impl Session {
         Some(Sealer { keypair, counter, endpoint, mtu })
     }
 
-    /// Answers an initiation that is authentic.
+    /// Answers an initiation that is authentic and new.
     pub(super) fn answer(
         &mut self,
         common: &Common,
         now: Instant,
         source: Endpoint,
         received: Received,
-        timestamp: HandshakeTime,
         out: &mut DatagramBatch,
     ) -> Result<(), Refused> {
-        if self.timestamp.is_some_and(|last| timestamp <= last) {
-            return Err(Refused::Replayed);
-        }
         let index = self.take_index();
         let message: &mut [u8; RESPONSE] = out.room(RESPONSE).try_into().map_err(|_| Refused::Invalid)?;
         let keys = received.respond(&self.preshared, index, message).ok_or(Refused::Invalid)?;
         self.macs.stamp(now, message);
         out.commit(source, RESPONSE);
-        self.timestamp = Some(timestamp);
         self.endpoint = Some(source);
         self.rx_bytes += INITIATION as u64;
         self.tx_bytes += RESPONSE as u64;

@@ -31,8 +31,14 @@ pub(super) fn serve(state: &Path, key: &str, map: Map) -> Result<()> {
     let table = table(state, &private_key, map)?;
     let indexed = began.elapsed();
     let own = table.own().context("the state does not hold this tunnel")?.address();
-    let config =
-        TunnelConfig { interface: "wgb0".to_owned(), private_key, listen_port: PORT, address: own, mtu: 1_420 };
+    let config = TunnelConfig {
+        interface: "wgb0".to_owned(),
+        private_key,
+        listen_port: PORT,
+        address: own,
+        mtu: 1_420,
+        handshakes: None,
+    };
     let key = config.private_key.clone();
     let tunnel = Tunnel::start(config, table)?;
     let echo = format!("{}:7", MeshAddress::from_index(1)?);
