@@ -8,6 +8,7 @@
 mod address;
 pub mod api;
 mod codec;
+mod index;
 mod key;
 mod label;
 pub mod limits;

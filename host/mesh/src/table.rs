@@ -1,15 +1,15 @@
 //! `PeerTable`: who is who in a state, by address, by key and by name, in constant time.
 //!
 //! Costs beside the state's own 64 bytes a peer: a bitmap of 2^22 bits with ranks (544 KiB whatever the size of the
-//! mesh), and about 5 bytes a peer for each of the two hash tables, which hold indices and no keys.
+//! mesh), and 4.5 bytes a peer for each of the two hash tables, which hold indices and no keys.
 
-use std::collections::HashSet;
 use std::hash::BuildHasher;
 use std::sync::Arc;
 
-use hashbrown::{DefaultHashBuilder, HashTable};
+use hashbrown::DefaultHashBuilder;
 use serde::Serialize;
 
+use crate::index::Index;
 use crate::limits::MESH_ADDRESSES;
 use crate::{MeshAddress, MeshState, PeerRecord, PublicKey, Service};
 
@@ -57,10 +57,10 @@ pub struct PeerTable {
     present: Box<[u64]>,
     /// Records before each block of [`BLOCK_BITS`] addresses.
     ranks: Box<[u32]>,
-    by_key: HashTable<u32>,
-    by_name: HashTable<u32>,
-    /// Indices that are no peers: this server, and what was skipped.
-    excluded: HashSet<u32>,
+    by_key: Index,
+    by_name: Index,
+    /// Indices that are no peers, sorted: this server, and what was skipped.
+    excluded: Vec<u32>,
     skipped: Vec<SkippedPeer>,
     /// Services that have an instance on this server, by index.
     local_services: Vec<usize>,
@@ -75,48 +75,55 @@ impl PeerTable {
         let hasher = DefaultHashBuilder::default();
         let records = state.peers();
         let mut present = vec![0_u64; WORDS].into_boxed_slice();
-        let mut by_key = HashTable::with_capacity(records.len());
-        let mut by_name = HashTable::with_capacity(records.len());
-        let mut excluded = HashSet::new();
+        let mut excluded = Vec::new();
         let mut skipped = Vec::new();
         let mut own_index = None;
         for (at, record) in records.iter().enumerate() {
-            let index = at as u32;
             let address = record.address.get() as usize;
             present[address / 64] |= 1 << (address % 64);
-            let name = state.name_of(record);
-            let name_entry = by_name.entry(
-                hasher.hash_one(name),
-                |&other| state.name_of(&records[other as usize]) == name,
-                |&other| hasher.hash_one(state.name_of(&records[other as usize])),
-            );
-            name_entry.or_insert(index);
-            let key_entry = by_key.entry(
-                hasher.hash_one(record.public_key()),
-                |&other| records[other as usize].public_key() == record.public_key(),
-                |&other| hasher.hash_one(records[other as usize].public_key()),
-            );
             let reason = match own {
                 Some(own) if own.address == record.address() => {
                     own_index = Some(at);
-                    excluded.insert(index);
+                    excluded.push(at as u32);
                     continue;
                 }
-                Some(own) if own.public_key == *record.public_key() => Some(SkipReason::OwnKey),
-                _ if record.public_key().is_zero() => Some(SkipReason::ZeroKey),
-                _ if matches!(key_entry, hashbrown::hash_table::Entry::Occupied(_)) => Some(SkipReason::DuplicateKey),
-                _ => None,
+                Some(own) if own.public_key == *record.public_key() => SkipReason::OwnKey,
+                _ if record.public_key().is_zero() => SkipReason::ZeroKey,
+                _ => continue,
             };
-            match reason {
-                None => {
-                    key_entry.or_insert(index);
-                }
-                Some(reason) => {
-                    excluded.insert(index);
-                    skipped.push(SkippedPeer { name: name.to_owned(), address: record.address(), reason });
-                }
-            }
+            excluded.push(at as u32);
+            skipped.push((at as u32, reason));
         }
+        let (by_name, (by_key, doubled)) = std::thread::scope(|scope| {
+            // Half of the work beside the other half.
+            let names = scope.spawn(|| {
+                let hashes = records
+                    .iter()
+                    .enumerate()
+                    .map(|(at, record)| Some((hasher.hash_one(state.name_of(record)), at as u32)));
+                let name = |at: u32| state.name_of(&records[at as usize]);
+                Index::build(hashes, |one, other| name(one) == name(other)).0
+            });
+            let mut left_out = excluded.iter().peekable();
+            let hashes = records.iter().enumerate().map(|(at, record)| {
+                let is_peer = left_out.next_if_eq(&&(at as u32)).is_none();
+                is_peer.then(|| (hasher.hash_one(record.public_key()), at as u32))
+            });
+            let key = |at: u32| records[at as usize].public_key();
+            let by_key = Index::build(hashes, |one, other| key(one) == key(other));
+            (names.join().expect("hashing names does not panic"), by_key)
+        });
+        excluded.extend(&doubled);
+        excluded.sort_unstable();
+        skipped.extend(doubled.into_iter().map(|at| (at, SkipReason::DuplicateKey)));
+        skipped.sort_unstable_by_key(|(at, _)| *at);
+        let skipped = skipped
+            .into_iter()
+            .map(|(at, reason)| {
+                let record = &records[at as usize];
+                SkippedPeer { name: state.name_of(record).to_owned(), address: record.address(), reason }
+            })
+            .collect();
         let local_services = match own_index {
             None => Vec::new(),
             Some(own) => {
@@ -165,8 +172,8 @@ impl PeerTable {
     /// The peer with that key: any server but this one and those skipped.
     pub fn peer_by_key(&self, key: &PublicKey) -> Option<&PeerRecord> {
         let records = self.state.peers();
-        let found = self.by_key.find(self.hasher.hash_one(key), |&at| records[at as usize].public_key() == key)?;
-        Some(&records[*found as usize])
+        let found = self.by_key.find(self.hasher.hash_one(key), |at| records[at as usize].public_key() == key)?;
+        Some(&records[found as usize])
     }
 
     /// The server with that address, this one included.
@@ -177,8 +184,8 @@ impl PeerTable {
     /// The server of that name, this one included.
     pub fn server_by_name(&self, name: &str) -> Option<&PeerRecord> {
         let records = self.state.peers();
-        let is_it = |&at: &u32| self.state.name_of(&records[at as usize]) == name;
-        Some(&records[*self.by_name.find(self.hasher.hash_one(name), is_it)? as usize])
+        let is_it = |at: u32| self.state.name_of(&records[at as usize]) == name;
+        Some(&records[self.by_name.find(self.hasher.hash_one(name), is_it)? as usize])
     }
 
     /// The service with that further host name; of several, the first by its own name.
@@ -214,7 +221,7 @@ impl PeerTable {
     }
 
     fn is_excluded(&self, at: usize) -> bool {
-        self.excluded.contains(&(at as u32))
+        self.excluded.binary_search(&(at as u32)).is_ok()
     }
 
     /// Where the record of an address stands: the number of addresses in use below it.
