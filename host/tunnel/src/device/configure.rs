@@ -8,7 +8,7 @@ use servos_mesh::PublicKey;
 
 use super::changes::{Changes, PeerChange};
 use super::configured_peers::ConfiguredPeer;
-use super::peers::PeerId;
+use super::peer::PeerId;
 use super::{DatagramBatch, Device, Own};
 use crate::noise::Guard;
 use crate::{PrivateKey, SessionStatus};

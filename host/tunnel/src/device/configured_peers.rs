@@ -10,7 +10,7 @@ use servos_mesh::PublicKey;
 use zeroize::Zeroizing;
 
 use super::changes::PeerChange;
-use super::peers::{Peer, PeerId};
+use super::peer::{Peer, PeerId};
 use crate::noise::PresharedKey;
 
 /// A peer as it was configured.

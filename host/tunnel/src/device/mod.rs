@@ -26,6 +26,7 @@ mod handshake_times;
 mod inbound;
 mod outbound;
 pub(crate) mod packets;
+mod peer;
 mod peers;
 mod session;
 mod session_table;
@@ -52,7 +53,7 @@ pub use configured_peers::ConfiguredPeer;
 pub use endpoint::Endpoint;
 pub use events::TunnelEvent;
 pub use packets::Packets;
-pub use peers::PeerId;
+pub use peer::PeerId;
 pub use status::SessionStatus;
 
 use crate::counters::Counters;

@@ -1,8 +1,7 @@
 //! The peers that a device knows, and which packet is whose. In a mesh the peer table *is* the map of allowed IPs.
 
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::net::IpAddr;
 use std::sync::Arc;
-use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use parking_lot::RwLock;
@@ -10,43 +9,7 @@ use servos_mesh::{MeshAddress, PeerRecord, PeerTable, PublicKey};
 use zeroize::Zeroizing;
 
 use super::configured_peers::ConfiguredPeers;
-use crate::noise::PresharedKey;
-
-/// Names a peer of a device: in a mesh, its address there; else its place among those that were configured.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct PeerId(u32);
-
-impl PeerId {
-    /// The address, if this names a server of a mesh.
-    pub fn mesh_address(self) -> Option<MeshAddress> {
-        MeshAddress::try_from(Ipv4Addr::from(self.0)).ok()
-    }
-}
-
-impl PeerId {
-    /// The peer that was configured as number so much; below the addresses of meshes.
-    pub(super) fn configured(number: u32) -> Self {
-        Self(number)
-    }
-}
-
-impl From<MeshAddress> for PeerId {
-    fn from(address: MeshAddress) -> Self {
-        Self(address.ipv4().into())
-    }
-}
-
-/// What a session needs to know of its peer.
-#[derive(Clone)]
-pub(super) struct Peer {
-    pub(super) id: PeerId,
-    pub(super) public_key: PublicKey,
-    /// Zeros where there is none.
-    pub(super) preshared: Zeroizing<PresharedKey>,
-    pub(super) endpoint: Option<SocketAddr>,
-    /// An empty message goes out when nothing else did for so long.
-    pub(super) keepalive: Option<Duration>,
-}
+use super::peer::{Peer, PeerId};
 
 /// Why a packet is nobody's.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -126,11 +89,10 @@ impl Peers {
                 }
             }
             Self::Mesh(mesh) => {
-                let is = |ip: IpAddr, id: PeerId| matches!(ip, IpAddr::V4(ip) if u32::from(ip) == id.0);
-                if !is(source, peer) {
+                if !peer.is_at(source) {
                     return Err(Inadmissible::Source);
                 }
-                if is(destination, mesh.own.into()) { Ok(()) } else { Err(Inadmissible::Destination) }
+                if PeerId::from(mesh.own).is_at(destination) { Ok(()) } else { Err(Inadmissible::Destination) }
             }
         }
     }

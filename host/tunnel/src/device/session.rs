@@ -15,7 +15,7 @@ use zeroize::Zeroizing;
 
 use super::batch::DatagramBatch;
 use super::packets::{Packets, padded_length};
-use super::peers::{Peer, PeerId};
+use super::peer::{Peer, PeerId};
 use super::session_timers::{Duty, SessionTimers};
 use super::{Common, Endpoint, SessionStatus, TunnelEvent};
 use crate::limits::{OVERHEAD, ROAMED_FRESH};

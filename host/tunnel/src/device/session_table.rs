@@ -3,7 +3,7 @@
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 
-use super::peers::PeerId;
+use super::peer::PeerId;
 use super::session::{Session, SessionCell};
 use parking_lot::Mutex;
 

@@ -3,6 +3,7 @@
 //! Takes lines: `apply FILE` puts another state in force while packets go through, `quit` ends it.
 
 use std::io::BufRead as _;
+use std::num::NonZeroUsize;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -37,6 +38,7 @@ pub(super) fn serve(state: &Path, key: &str, map: Map) -> Result<()> {
         listen_port: PORT,
         address: own,
         mtu: 1_420,
+        lanes: NonZeroUsize::MIN,
         handshakes: None,
     };
     let key = config.private_key.clone();

@@ -10,11 +10,8 @@ use boringtun::noise::{Tunn, TunnResult};
 use serde_json::json;
 use servos_mesh::PublicKey;
 
-use super::state::private_key;
+use super::state::{SWARM, private_key};
 use super::{say, say_ready};
-
-/// Real peers of a state. Their indices are 1 ..= this; the mesh sends to the first alone.
-pub(in crate::bench::tunnel) const SWARM: u32 = 1_000;
 
 /// Between two initiations: 200 a second stay below what a tunnel answers without a cookie.
 const PACE: Duration = Duration::from_millis(5);

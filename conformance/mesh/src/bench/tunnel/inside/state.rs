@@ -7,7 +7,8 @@ use anyhow::{Context, Result};
 use boringtun::x25519::{self, StaticSecret};
 use servos_mesh::{MeshAddress, MeshStateBuilder, PeerEntry, PublicKey, Revision};
 
-use super::reflector::SWARM;
+/// Real peers of a state. Their indices are 1 ..= this; the mesh sends to the first alone.
+pub(in crate::bench::tunnel) const SWARM: u32 = 1_000;
 
 /// What differs between a state and the next.
 #[derive(Clone, Copy, Debug)]
