@@ -1,4 +1,5 @@
-//! Every refusal of the API: HTTP status, stable code, a message that says what to do. No other place words one.
+//! Every refusal of the API: HTTP status, stable code, a message that says what to do. What the store or a worker refuses
+//! keeps its own words; all others stand here.
 
 use axum::Json;
 use axum::http::header::{CACHE_CONTROL, RETRY_AFTER, WWW_AUTHENTICATE};
