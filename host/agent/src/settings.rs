@@ -2,12 +2,15 @@
 
 use std::collections::BTreeMap;
 use std::io::Read;
+use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
+use std::thread::available_parallelism;
 
 use serde::Deserialize;
 use servos_failover::FailoverSettings;
 use servos_firewall::FirewallSettings;
 use servos_names::NamesSettings;
+use servos_tunnel::limits::{MAX_LANES, lanes};
 
 use crate::limits::MAX_SETTINGS;
 use crate::paths::Paths;
@@ -42,11 +45,20 @@ pub struct TunnelSettings {
     pub mtu: Option<u16>,
     /// Whether the wakeup filter is loaded where eBPF is to be had.
     pub wakeup_filter: bool,
+    /// Threads each way, 1 to 64; unset: a quarter of the cores, 4 at most.
+    pub threads: Option<NonZeroUsize>,
+}
+
+impl TunnelSettings {
+    /// Threads each way.
+    pub fn lanes(&self) -> NonZeroUsize {
+        self.threads.unwrap_or_else(|| lanes(available_parallelism().map_or(1, usize::from)))
+    }
 }
 
 impl Default for TunnelSettings {
     fn default() -> Self {
-        Self { interface: "wg0".to_owned(), listen_port: 51_820, mtu: None, wakeup_filter: true }
+        Self { interface: "wg0".to_owned(), listen_port: 51_820, mtu: None, wakeup_filter: true, threads: None }
     }
 }
 
@@ -94,6 +106,9 @@ impl Settings {
         }
         if self.tunnel.listen_port == 0 {
             return Err("tunnel.listen_port = 0: give the UDP port that peers reach, 51820 as a rule".to_owned());
+        }
+        if self.tunnel.threads.is_some_and(|threads| threads.get() > MAX_LANES) {
+            return Err(format!("tunnel.threads: {MAX_LANES} at most"));
         }
         if self.tunnel.mtu.is_some_and(|mtu| mtu < 1_280) {
             return Err("tunnel.mtu: IPv6 needs 1280 at least".to_owned());

@@ -50,6 +50,7 @@ fn serve(file: &str) -> Result<(), Box<dyn Error>> {
         listen_port: u16::try_from(settings["listen_port"].as_u64().unwrap_or(0))?,
         address: text(&settings, "address")?.parse()?,
         mtu: u16::try_from(settings["mtu"].as_u64().unwrap_or(1_420))?,
+        lanes: usize::try_from(settings["lanes"].as_u64().unwrap_or(1))?.try_into()?,
         handshakes: None,
     };
     let mut limits = Limits::default();

@@ -1,5 +1,6 @@
 //! What a tunnel is made of.
 
+use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
 use servos_mesh::MeshAddress;
@@ -19,6 +20,8 @@ pub struct TunnelConfig {
     pub address: MeshAddress,
     /// MTU of the interface, bytes.
     pub mtu: u16,
+    /// Queues and sockets, each with a thread each way; [`limits::lanes`](crate::limits::lanes) suits most.
+    pub lanes: NonZeroUsize,
     /// File that keeps the times of handshakes, so that none can be replayed after a restart.
     pub handshakes: Option<PathBuf>,
 }

@@ -1,6 +1,7 @@
 //! Why there is no tunnel, and what to do.
 
 use std::io;
+use std::os::fd::RawFd;
 use std::path::PathBuf;
 
 use nix::errno::Errno;
@@ -13,6 +14,7 @@ impl TunnelError {
         match self {
             Self::PortInUse { .. } => Some(Errno::EADDRINUSE),
             Self::Interface { source, .. }
+            | Self::Descriptor { source, .. }
             | Self::Socket { source, .. }
             | Self::Uapi { source, .. }
             | Self::Thread(source)
@@ -53,6 +55,15 @@ pub enum TunnelError {
     Interface {
         /// The name.
         interface: String,
+        /// What the kernel said.
+        #[source]
+        source: io::Error,
+    },
+    /// What was handed over is no interface.
+    #[error("descriptor {fd} is no TUN device: open /dev/net/tun with IFF_TUN and IFF_NO_PI before it is handed over")]
+    Descriptor {
+        /// The descriptor.
+        fd: RawFd,
         /// What the kernel said.
         #[source]
         source: io::Error,

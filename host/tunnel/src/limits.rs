@@ -1,5 +1,6 @@
 //! Every limit and time-out of the tunnel, each with its reason.
 
+use std::num::NonZeroUsize;
 use std::time::Duration;
 
 /// What a device may hold, and for how long. Settings; tests shorten them.
@@ -85,6 +86,15 @@ pub const SOURCE_BURST: u32 = 5;
 
 /// Sources of handshakes that are told apart when there are too many.
 pub const HANDSHAKE_SOURCES: usize = 8_192;
+
+/// Lanes at most: a lane fills a core each way, and the interface has no more than 256 queues (`MAX_TAP_QUEUES`).
+pub const MAX_LANES: usize = 64;
+
+/// Lanes unless the settings say otherwise: a quarter of the cores, since whoever runs services wants the others.
+pub fn lanes(cores: usize) -> NonZeroUsize {
+    const MOST: usize = 4;
+    NonZeroUsize::new((cores / 4).min(MOST)).unwrap_or(NonZeroUsize::MIN)
+}
 
 /// Sealed packets are padded to a multiple of this many bytes (§5.4.6).
 pub const PADDING: usize = 16;

@@ -1,6 +1,7 @@
 //! The tunnel as the agent holds it: the device core, its backend, and the socket that `wg` asks.
 
 use std::fmt;
+use std::num::NonZeroUsize;
 use std::os::fd::{AsFd, BorrowedFd, RawFd};
 use std::sync::Arc;
 use std::time::{Instant, SystemTime};
@@ -71,11 +72,12 @@ impl Tunnel {
     pub fn start_configurable(
         source: &InterfaceSource,
         uapi: Option<RawFd>,
+        lanes: NonZeroUsize,
         limits: Limits,
     ) -> Result<Self, TunnelError> {
         let started = (Instant::now(), SystemTime::now());
         let device = Arc::new(Device::configurable(DEFAULT_MTU, limits, started));
-        let backend = Userspace::start_configurable(source, device.clone())?;
+        let backend = Userspace::start_configurable(source, lanes, device.clone())?;
         Self::serve(Interface { device, backend }, uapi)
     }
 

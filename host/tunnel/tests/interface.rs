@@ -266,6 +266,53 @@ fn the_way_decides_the_mtu_within_bounds() {
     assert_eq!(mtus, [1_280, 1_280, 1_420, 8_920, 8_920, 8_920]);
 }
 
+#[test]
+fn flows_stay_in_order_and_are_spread() {
+    let lab = Lab::new();
+    let [one, two] = &lab.machines;
+    let tunnels = [0, 1].map(|side| {
+        let mut settings = lab.settings(side);
+        settings["lanes"] = json!(4);
+        lab.start(side, &settings)
+    });
+    one.ping(&two.address);
+    for way in [&[][..], &["-R"]] {
+        let server = ["-s", "-1", "-B", &two.address];
+        let mut server = two.command("iperf3").args(server).stdout(Stdio::null()).spawn().unwrap();
+        wait_for("iperf3 to listen", || two.run("ss", &["-tln"]).contains(":5201"));
+        let flows = ["-c", &two.address, "-u", "-P", "12", "-b", "4M", "-l", "500", "-t", "3", "--json"];
+        let report: Value = serde_json::from_str(&one.run("iperf3", &[&flows[..], way].concat())).unwrap();
+        server.wait().unwrap();
+        let streams = report["end"]["streams"].as_array().unwrap();
+        assert_eq!(streams.len(), 12);
+        for stream in streams.iter().map(|stream| &stream["udp"]) {
+            assert!(stream["packets"].as_u64().unwrap() > 1_000, "{stream}");
+            assert_eq!(stream["out_of_order"], 0, "{way:?}: {stream}");
+        }
+    }
+    for tunnel in &tunnels {
+        let busy = busy_threads(tunnel.pid());
+        assert!(busy >= 2, "{busy} of the threads from the interface to the network did something");
+    }
+}
+
+#[test]
+fn a_shared_port_is_shared_with_nobody_else() {
+    let lab = Lab::new();
+    let [one, two] = &lab.machines;
+    let mut settings = lab.settings(0);
+    settings["lanes"] = json!(3);
+    let _first = lab.start(0, &settings);
+    let _second = lab.start(1, &lab.settings(1));
+    one.ping(&two.address);
+    settings["interface"] = json!(format!("{}b", &one.interface[..13.min(one.interface.len())]));
+    for lanes in [1, 3] {
+        settings["lanes"] = json!(lanes);
+        assert_refused(&lab, &settings, &["UDP port 51820 is in use"]);
+    }
+    two.ping(&one.address);
+}
+
 fn assert_refused(lab: &Lab, settings: &Value, words: &[&str]) {
     lab.write(0, settings);
     assert_says(&mut lab.command(0), words);
@@ -279,4 +326,16 @@ fn assert_says(command: &mut Command, words: &[&str]) {
     for word in words {
         assert!(said.contains(word), "`{word}` is not in: {said}");
     }
+}
+
+/// Threads of a process (of the program that `ip netns exec` became) that carried packets of the interface.
+fn busy_threads(pid: u32) -> usize {
+    let tasks = fs::read_dir(format!("/proc/{pid}/task")).expect("its threads").flatten().map(|task| task.path());
+    let carried = |task: &std::path::PathBuf| {
+        let read = |name: &str| fs::read_to_string(task.join(name)).unwrap_or_default();
+        let waits =
+            read("status").lines().find_map(|line| line.strip_prefix("voluntary_ctxt_switches:")?.trim().parse().ok());
+        read("comm").starts_with("wg-tun-") && waits.unwrap_or(0_u64) > 50
+    };
+    tasks.filter(carried).count()
 }

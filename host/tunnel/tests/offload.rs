@@ -6,7 +6,7 @@ use std::ops::Range;
 
 use proptest::prelude::*;
 use servos_tunnel::device::Packets;
-use servos_tunnel::offload::{Joiner, VirtioHeader, Whole};
+use servos_tunnel::offload::{Joinable, Joiner, VirtioHeader, Whole};
 
 const ACK: u8 = 0x10;
 const PSH: u8 = 0x08;
@@ -163,7 +163,7 @@ proptest! {
         prop_assert_eq!(&found, &payload);
 
         let (mut bytes, ranges) = lay_out(&pieces);
-        let mut joiner = Joiner::new(true);
+        let mut joiner = Joiner::new(Joinable::TcpAndUdp);
         let joined = joiner.join(&mut bytes, &ranges);
         prop_assert_eq!(joined.len(), 1);
         let joined = &joined[0];
@@ -217,7 +217,7 @@ proptest! {
             packets.push((*port, payload, packet));
         }
         let (mut bytes, ranges) = lay_out(&packets.iter().map(|(_, _, packet)| packet.clone()).collect::<Vec<_>>());
-        let mut joiner = Joiner::new(true);
+        let mut joiner = Joiner::new(Joinable::TcpAndUdp);
         let mut found: Vec<Vec<Vec<u8>>> = vec![Vec::new(); 4];
         let mut count = 0;
         for joined in joiner.join(&mut bytes, &ranges) {
@@ -255,7 +255,7 @@ proptest! {
             }
         }
         let (mut laid, ranges) = lay_out(&[bytes.clone(), bytes]);
-        prop_assert!((1..=2).contains(&Joiner::new(true).join(&mut laid, &ranges).len()));
+        prop_assert!((1..=2).contains(&Joiner::new(Joinable::TcpAndUdp).join(&mut laid, &ranges).len()));
     }
 }
 
@@ -279,7 +279,7 @@ fn a_wrong_checksum_is_not_hidden() {
     *two.last_mut().unwrap() ^= 1;
     for packets in [[one.clone(), two.clone()], [two, one]] {
         let (mut bytes, ranges) = lay_out(&packets);
-        assert_eq!(Joiner::new(true).join(&mut bytes, &ranges).len(), 2);
+        assert_eq!(Joiner::new(Joinable::TcpAndUdp).join(&mut bytes, &ranges).len(), 2);
         assert_eq!(bytes, lay_out(&packets).0, "nothing was changed");
     }
 }

@@ -1,9 +1,11 @@
 //! `tunnel`: a WireGuard interface alone, called and configured like `wireguard-go`.
 
 use std::io::{BufRead, BufReader, Write};
+use std::num::NonZeroUsize;
 use std::os::fd::{AsFd, AsRawFd, RawFd};
 use std::os::unix::process::CommandExt;
 use std::process::{Command, ExitCode, Stdio};
+use std::thread::available_parallelism;
 
 use anyhow::{Context, Result, bail};
 use clap::Args;
@@ -11,7 +13,7 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::signal::{SigSet, Signal};
 use nix::sys::signalfd::SignalFd;
 use nix::unistd::setsid;
-use servos_tunnel::limits::Limits;
+use servos_tunnel::limits::{Limits, MAX_LANES, lanes};
 use servos_tunnel::{InterfaceSource, Tunnel};
 use tracing::level_filters::LevelFilter;
 
@@ -34,6 +36,15 @@ pub struct Arguments {
     /// Stay in the foreground
     #[arg(short, long)]
     foreground: bool,
+
+    /// Threads each way, 1 to 64; the default is a quarter of the cores, 4 at most
+    #[arg(long, value_parser = threads)]
+    threads: Option<NonZeroUsize>,
+}
+
+fn threads(text: &str) -> Result<NonZeroUsize, String> {
+    let number: Option<NonZeroUsize> = text.parse().ok();
+    number.filter(|number| number.get() <= MAX_LANES).ok_or_else(|| format!("a number from 1 to {MAX_LANES}"))
 }
 
 /// Makes the interface and serves it until it is deleted or SIGTERM comes.
@@ -41,14 +52,14 @@ pub fn main(arguments: &Arguments) -> Result<ExitCode> {
     require_root("`tunnel`")?;
     let tells = std::env::var_os(TELLS).is_some();
     if !arguments.foreground && !tells && std::env::var_os(FOREGROUND).is_none_or(|value| value != "1") {
-        return in_background(&arguments.interface);
+        return in_background(arguments);
     }
     if tells {
         // Best effort: a session of its own, which no terminal ends.
         let _ = setsid();
     }
     log()?;
-    match serve(&arguments.interface, tells) {
+    match serve(arguments, tells) {
         Err(error) if tells => {
             // Whoever started us says it.
             println!("{error:#}");
@@ -59,10 +70,14 @@ pub fn main(arguments: &Arguments) -> Result<ExitCode> {
 }
 
 /// Starts this program again and waits until its interface is there.
-fn in_background(interface: &str) -> Result<ExitCode> {
+fn in_background(arguments: &Arguments) -> Result<ExitCode> {
     let program = std::env::current_exe().context("cannot find this program")?;
-    let mut child = Command::new(program)
-        .args(["tunnel", interface])
+    let mut command = Command::new(program);
+    command.args(["tunnel", &arguments.interface]);
+    if let Some(threads) = arguments.threads {
+        command.args(["--threads", &threads.to_string()]);
+    }
+    let mut child = command
         .env(TELLS, "1")
         .current_dir("/")
         .process_group(0)
@@ -80,7 +95,9 @@ fn in_background(interface: &str) -> Result<ExitCode> {
     }
 }
 
-fn serve(interface: &str, tells: bool) -> Result<ExitCode> {
+fn serve(arguments: &Arguments, tells: bool) -> Result<ExitCode> {
+    let interface = &arguments.interface;
+    let lanes = arguments.threads.unwrap_or_else(|| lanes(available_parallelism().map_or(1, usize::from)));
     let source = match descriptor("WG_TUN_FD")? {
         Some(fd) => InterfaceSource::Descriptor(fd),
         None => InterfaceSource::Name(interface.to_owned()),
@@ -91,7 +108,7 @@ fn serve(interface: &str, tells: bool) -> Result<ExitCode> {
     signals.add(Signal::SIGINT);
     signals.thread_block().context("cannot wait for signals")?;
     let signals = SignalFd::new(&signals).context("cannot wait for signals")?;
-    let tunnel = Tunnel::start_configurable(&source, descriptor("WG_UAPI_FD")?, Limits::default())?;
+    let tunnel = Tunnel::start_configurable(&source, descriptor("WG_UAPI_FD")?, lanes, Limits::default())?;
     tracing::info!(interface, "tunnel up");
     if tells {
         println!("{READY}");

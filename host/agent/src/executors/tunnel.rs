@@ -8,6 +8,7 @@ use std::sync::Arc;
 use parking_lot::Mutex;
 use serde_json::json;
 use servos_mesh::{LinkObservation, MeshAddress, PeerTable, Snapshot};
+use servos_tunnel::limits::DEFAULT_MTU;
 use servos_tunnel::{PrivateKey, Tunnel, TunnelConfig, TunnelEvent, mtu};
 use servos_wakeup::{Wakes, WakeupFilter};
 use tokio::sync::{mpsc, watch};
@@ -20,9 +21,6 @@ use crate::poll::chain;
 use crate::report::SharedTunnel;
 use crate::settings::{Settings, TunnelSettings};
 use crate::snapshots::LinkChange;
-
-/// Kernel default of WireGuard, in force until the way out is known.
-const FIRST_MTU: u16 = 1_420;
 
 /// See the module.
 pub struct TunnelPart {
@@ -88,7 +86,7 @@ impl TunnelPart {
     }
 
     fn wanted_mtu(&self) -> u16 {
-        self.settings.mtu.or(self.mtu.as_ref().map(|mtu| *mtu.borrow())).unwrap_or(FIRST_MTU)
+        self.settings.mtu.or(self.mtu.as_ref().map(|mtu| *mtu.borrow())).unwrap_or(DEFAULT_MTU)
     }
 
     fn steps(&self, snapshot: &Snapshot) -> Vec<String> {
@@ -142,6 +140,7 @@ impl TunnelPart {
             listen_port: self.settings.listen_port,
             address: self.address,
             mtu: self.wanted_mtu(),
+            lanes: self.settings.lanes(),
             handshakes: Some(self.handshakes.clone()),
         };
         let (table, mtu) = (snapshot.table.clone(), config.mtu);

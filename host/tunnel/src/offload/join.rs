@@ -50,18 +50,30 @@ struct Flow {
     closed: bool,
 }
 
+/// What an interface takes joined.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Joinable {
+    /// It knows no offload.
+    #[default]
+    Nothing,
+    /// TCP segments.
+    Tcp,
+    /// UDP datagrams, too (Linux 6.2).
+    TcpAndUdp,
+}
+
 /// Joins packets of a batch. Its memory is used again.
 #[derive(Debug, Default)]
 pub struct Joiner {
     joined: Vec<Joined>,
     used: usize,
-    udp: bool,
+    joinable: Joinable,
 }
 
 impl Joiner {
-    /// `udp`: whether the interface takes joined UDP datagrams (Linux 6.2).
-    pub fn new(udp: bool) -> Self {
-        Self { udp, ..Self::default() }
+    /// A joiner for an interface.
+    pub fn new(joinable: Joinable) -> Self {
+        Self { joinable, ..Self::default() }
     }
 
     /// Joins the packets at `packets` in `bytes`, and writes the heads of those that became one.
@@ -69,7 +81,7 @@ impl Joiner {
         self.used = 0;
         for range in packets {
             let packet = &bytes[range.clone()];
-            let flow = Flow::of(packet, self.udp);
+            let flow = Flow::of(packet, self.joinable);
             let appended = flow.as_ref().is_some_and(|flow| self.append(bytes, range, flow));
             if !appended {
                 self.begin(range, flow);
@@ -172,7 +184,10 @@ impl Joined {
 
 impl Flow {
     /// Reads a packet of TCP or UDP; `None` for all else. What may not be joined is closed from the start.
-    fn of(packet: &[u8], udp: bool) -> Option<Self> {
+    fn of(packet: &[u8], joinable: Joinable) -> Option<Self> {
+        if joinable == Joinable::Nothing {
+            return None;
+        }
         let is_ipv6 = *packet.first()? >> 4 == 6;
         let transport = if is_ipv6 { IPV6_HEAD } else { IPV4_HEAD };
         if packet.len() < transport + UDP_HEAD {
@@ -192,7 +207,7 @@ impl Flow {
             }
             UDP => {
                 let whole = usize::from(word16(packet, transport + 4)) == packet.len() - transport;
-                (transport + UDP_HEAD, udp && whole, false)
+                (transport + UDP_HEAD, joinable == Joinable::TcpAndUdp && whole, false)
             }
             _ => return None,
         };

@@ -9,7 +9,7 @@ mod join;
 mod split;
 mod virtio;
 
-pub use join::{Joined, Joiner};
+pub use join::{Joinable, Joined, Joiner};
 pub use split::Whole;
 pub use virtio::VirtioHeader;
 

@@ -173,6 +173,10 @@ impl Daemon {
         daemon
     }
 
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
     pub fn ask(&mut self, command: &str) -> Value {
         writeln!(self.input, "{command}").unwrap();
         serde_json::from_str(&self.line()).unwrap()

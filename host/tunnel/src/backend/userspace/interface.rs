@@ -1,4 +1,4 @@
-//! Makes the interface: a TUN device with segmentation offload, its address, its MTU, up.
+//! The interface: a TUN device, one queue for each lane, made here or opened by whoever started us.
 
 use std::io;
 use std::os::fd::RawFd;
@@ -9,6 +9,7 @@ use nix::net::if_::if_nametoindex;
 use servos_mesh::MeshAddress;
 use tun_rs::{DeviceBuilder, SyncDevice};
 
+use super::queue::Queue;
 use crate::TunnelError;
 use crate::limits::DEFAULT_MTU;
 
@@ -17,8 +18,83 @@ const MAX_NAME: usize = 15;
 
 const TUN_NODE: &str = "/dev/net/tun";
 
-/// Makes the interface `name` with `address`/10.
-pub(super) fn create(name: &str, address: MeshAddress, mtu: u16) -> Result<SyncDevice, TunnelError> {
+/// What an interface without address is made of.
+#[derive(Clone, Debug)]
+pub enum InterfaceSource {
+    /// A new one of this name.
+    Name(String),
+    /// The TUN device that was opened by whoever started us (`WG_TUN_FD`), with `IFF_NO_PI`, with or without
+    /// `IFF_VNET_HDR`.
+    Descriptor(RawFd),
+}
+
+/// An interface and its queues. Gone when dropped, if it was made here.
+pub(super) struct Interface {
+    name: String,
+    queues: Vec<Queue>,
+    /// None for one that somebody else opened.
+    device: Option<SyncDevice>,
+}
+
+impl Interface {
+    /// Makes the interface `name`, up, with `address`/10.
+    pub(super) fn create(name: &str, address: MeshAddress, mtu: u16, lanes: usize) -> Result<Self, TunnelError> {
+        let builder = builder(name, lanes)?.mtu(mtu);
+        Self::build(name, builder.ipv4(address.ipv4(), MeshAddress::PREFIX_LENGTH, None).enable(true), lanes)
+    }
+
+    /// Makes an interface without address, down, for others to configure; one that was opened by others has one lane.
+    pub(super) fn bare(source: &InterfaceSource, lanes: usize) -> Result<Self, TunnelError> {
+        match source {
+            InterfaceSource::Name(name) => {
+                Self::build(name, builder(name, lanes)?.mtu(DEFAULT_MTU).enable(false), lanes)
+            }
+            InterfaceSource::Descriptor(fd) => {
+                let adopted = Queue::adopt(*fd);
+                let (name, queue) = adopted.map_err(|source| TunnelError::Descriptor { fd: *fd, source })?;
+                Ok(Self { name, queues: vec![queue], device: None })
+            }
+        }
+    }
+
+    fn build(name: &str, builder: DeviceBuilder, lanes: usize) -> Result<Self, TunnelError> {
+        let explained = |source| explain(name, source);
+        let device = builder.build_sync().map_err(explained)?;
+        let mut queues = vec![Queue::of(&device).map_err(explained)?];
+        while queues.len() < lanes {
+            queues.push(device.try_clone().and_then(|queue| Queue::of(&queue)).map_err(explained)?);
+        }
+        Ok(Self { name: name.to_owned(), queues, device: Some(device) })
+    }
+
+    /// The name that it was made with.
+    pub(super) fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Its queues, one a lane.
+    pub(super) fn queues(&self) -> &[Queue] {
+        &self.queues
+    }
+
+    /// Its MTU, bytes, as somebody may have changed it.
+    pub(super) fn mtu(&self) -> io::Result<u16> {
+        match &self.device {
+            Some(device) => device.mtu(),
+            None => super::queue::mtu_of(&self.name),
+        }
+    }
+
+    pub(super) fn set_mtu(&self, mtu: u16) -> io::Result<()> {
+        match &self.device {
+            Some(device) => device.set_mtu(mtu),
+            None => Err(io::ErrorKind::Unsupported.into()),
+        }
+    }
+}
+
+/// What is the same for all that are made here.
+fn builder(name: &str, lanes: usize) -> Result<DeviceBuilder, TunnelError> {
     check_name(name)?;
     if if_nametoindex(name).is_ok() {
         return Err(TunnelError::InterfaceInUse { interface: name.to_owned() });
@@ -27,57 +103,7 @@ pub(super) fn create(name: &str, address: MeshAddress, mtu: u16) -> Result<SyncD
     if !Path::new(TUN_NODE).exists() {
         return Err(TunnelError::NoTun);
     }
-    let built = DeviceBuilder::new()
-        .name(name)
-        .offload(true)
-        .mtu(mtu)
-        .ipv4(address.ipv4(), MeshAddress::PREFIX_LENGTH, None)
-        .enable(true)
-        .build_sync();
-    let device = built.map_err(|source| explain(name, source))?;
-    device.set_nonblocking(true).map_err(|source| explain(name, source))?;
-    Ok(device)
-}
-
-/// What an interface without address is made of.
-#[derive(Clone, Debug)]
-pub enum InterfaceSource {
-    /// A new one of this name.
-    Name(String),
-    /// The TUN device that was opened by whoever started us (`WG_TUN_FD`).
-    Descriptor(RawFd),
-}
-
-impl InterfaceSource {
-    /// The name that was asked for.
-    pub(super) fn name(&self) -> &str {
-        match self {
-            Self::Name(name) => name,
-            Self::Descriptor(_) => "tun",
-        }
-    }
-}
-
-/// Makes an interface without address, down, for others to configure.
-pub(super) fn bare(source: &InterfaceSource) -> Result<SyncDevice, TunnelError> {
-    let name = source.name();
-    let device = match source {
-        InterfaceSource::Name(name) => {
-            check_name(name)?;
-            if if_nametoindex(name.as_str()).is_ok() {
-                return Err(TunnelError::InterfaceInUse { interface: name.clone() });
-            }
-            if !Path::new(TUN_NODE).exists() {
-                return Err(TunnelError::NoTun);
-            }
-            DeviceBuilder::new().name(name).offload(true).mtu(DEFAULT_MTU).enable(false).build_sync()
-        }
-        // SAFETY: whoever names a descriptor in the environment gives it to us.
-        InterfaceSource::Descriptor(fd) => unsafe { SyncDevice::from_fd(*fd) },
-    };
-    let device = device.map_err(|source| explain(name, source))?;
-    device.set_nonblocking(true).map_err(|source| explain(name, source))?;
-    Ok(device)
+    Ok(DeviceBuilder::new().name(name).offload(true).multi_queue(lanes > 1))
 }
 
 fn check_name(name: &str) -> Result<(), TunnelError> {

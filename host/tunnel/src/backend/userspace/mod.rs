@@ -1,44 +1,54 @@
-//! The userspace backend: an interface (TUN), UDP sockets, and one thread a direction around the device core.
+//! The userspace backend: an interface (TUN), UDP sockets, and threads around the device core.
 //!
-//! Threads: interface → network, network → interface (one a socket), timers. Each waits in `poll` for its own
-//! descriptor and for the common stop signal; none holds a lock while it waits. Other sockets are bound before the ones
-//! in use are closed, with threads of their own.
+//! A lane is a queue of the interface, a socket of each family on the common port, and a thread for each: interface →
+//! network, network → interface. One lane fills a core each way. With more, the kernel parts the work by flow: what
+//! leaves, by the hash of the inner flow, which follows the queue that the flow's answers were written to; what arrives,
+//! by the hash of the outer one (SO_REUSEPORT), which is a peer's as long as it does not roam. So a flow stays on its
+//! lane, in order. One thread more looks after the timers.
+//!
+//! Each thread waits in `poll` for its own descriptor and for the common stop signal; none holds a lock while it waits.
+//! Other sockets are bound before the ones in use are closed, with threads of their own.
 
 mod interface;
 mod network_to_tun;
+mod queue;
 mod signal;
 mod sockets;
 mod timers;
 mod tun_to_network;
 
 use std::io;
+use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 
 use arc_swap::ArcSwap;
 use parking_lot::Mutex;
-use tun_rs::SyncDevice;
 
 use crate::TunnelError;
 use crate::device::DatagramBatch;
 use crate::{Device, TunnelConfig};
+use interface::Interface;
 pub use interface::InterfaceSource;
+use queue::Queue;
 pub(crate) use signal::{Signal, wait};
 use sockets::Sockets;
 
 /// A running backend. Stops when dropped.
 pub(crate) struct Userspace {
-    interface: String,
-    shell: Shell,
+    interface: Interface,
+    lanes: Vec<Lane>,
     network: Mutex<Network>,
     threads: Vec<JoinHandle<()>>,
 }
 
-/// What the threads share.
+/// What the threads of a lane share.
 #[derive(Clone)]
-struct Shell {
+struct Lane {
+    /// Which, from 0.
+    number: usize,
+    queue: Queue,
     device: Arc<Device>,
-    tun: Arc<SyncDevice>,
     sockets: Arc<ArcSwap<Sockets>>,
     stop: Arc<Signal>,
     /// Wakes the timer thread.
@@ -57,76 +67,86 @@ impl Userspace {
     /// Binds the sockets, makes the interface and starts the threads. The port comes first: an interface whose port
     /// is taken would swallow packets.
     pub(crate) fn start(config: &TunnelConfig, device: Arc<Device>) -> Result<Self, TunnelError> {
-        let sockets = Sockets::bind(config.listen_port, None)?;
-        let tun = interface::create(&config.interface, config.address, config.mtu)?;
-        Self::with_parts(config.interface.clone(), tun, sockets, device)
+        let sockets = Sockets::bind(config.listen_port, None, config.lanes.get())?;
+        let interface = Interface::create(&config.interface, config.address, config.mtu, config.lanes.get())?;
+        Self::with_parts(interface, sockets, device)
     }
 
     /// The same for an interface without address, down, that `wg set` and `ip` configure. Its port is free to choose.
-    pub(crate) fn start_configurable(source: &InterfaceSource, device: Arc<Device>) -> Result<Self, TunnelError> {
-        let sockets = Sockets::bind(0, None)?;
-        let tun = interface::bare(source)?;
-        let name = tun.name().unwrap_or_else(|_| source.name().to_owned());
-        Self::with_parts(name, tun, sockets, device)
-    }
-
-    fn with_parts(
-        interface: String,
-        tun: SyncDevice,
-        sockets: Sockets,
+    pub(crate) fn start_configurable(
+        source: &InterfaceSource,
+        lanes: NonZeroUsize,
         device: Arc<Device>,
     ) -> Result<Self, TunnelError> {
+        let interface = Interface::bare(source, lanes.get())?;
+        let sockets = Sockets::bind(0, None, interface.queues().len())?;
+        Self::with_parts(interface, sockets, device)
+    }
+
+    fn with_parts(interface: Interface, sockets: Sockets, device: Arc<Device>) -> Result<Self, TunnelError> {
         let signal = || Signal::new().map(Arc::new).map_err(TunnelError::Thread);
-        let shell = Shell {
-            device,
-            tun: Arc::new(tun),
-            sockets: Arc::new(ArcSwap::from_pointee(sockets)),
-            stop: signal()?,
-            wake: signal()?,
-            gone: signal()?,
+        let (sockets, [stop, wake, gone]) =
+            (Arc::new(ArcSwap::from_pointee(sockets)), [signal()?, signal()?, signal()?]);
+        let lane = |(number, queue): (usize, &Queue)| Lane {
+            number,
+            queue: queue.clone(),
+            device: device.clone(),
+            sockets: sockets.clone(),
+            stop: stop.clone(),
+            wake: wake.clone(),
+            gone: gone.clone(),
         };
+        let lanes: Vec<Lane> = interface.queues().iter().enumerate().map(lane).collect();
         let network = Mutex::new(Network { stop: signal()?, threads: Vec::new() });
-        let mut backend = Self { interface, shell, network, threads: Vec::new() };
-        let shell = backend.shell.clone();
-        backend.threads.push(spawn("wg-tun", move || tun_to_network::run(shell))?);
-        let shell = backend.shell.clone();
-        backend.threads.push(spawn("wg-timers", move || timers::run(shell))?);
+        let mut backend = Self { interface, lanes, network, threads: Vec::new() };
+        for lane in &backend.lanes {
+            let lane = lane.clone();
+            backend.threads.push(spawn(format!("wg-tun-{}", lane.number), move || tun_to_network::run(&lane))?);
+        }
+        let lane = backend.first().clone();
+        backend.threads.push(spawn("wg-timers".to_owned(), move || timers::run(&lane))?);
         backend.start_network(&mut backend.network.lock())?;
         Ok(backend)
     }
 
+    /// The lane of what belongs to none.
+    fn first(&self) -> &Lane {
+        // An interface has a queue at least.
+        &self.lanes[0]
+    }
+
     /// The port that the sockets are bound to.
     pub(crate) fn port(&self) -> u16 {
-        self.shell.sockets.load().port()
+        self.first().sockets.load().port()
     }
 
     /// Mark of the datagrams sent; 0 for none.
     pub(crate) fn mark(&self) -> u32 {
-        self.shell.sockets.load().mark()
+        self.first().sockets.load().mark()
     }
 
     /// Name that the interface was made with.
     pub(crate) fn interface(&self) -> &str {
-        &self.interface
+        self.interface.name()
     }
 
     /// Raised when somebody deleted the interface.
     pub(crate) fn gone(&self) -> &Signal {
-        &self.shell.gone
+        &self.first().gone
     }
 
     pub(crate) fn set_mtu(&self, mtu: u16) -> Result<(), TunnelError> {
-        let failed = |source| TunnelError::SetMtu { interface: self.interface.clone(), mtu, source };
-        self.shell.tun.set_mtu(mtu).map_err(failed)?;
-        self.shell.sockets.load().renew();
+        let failed = |source| TunnelError::SetMtu { interface: self.interface.name().to_owned(), mtu, source };
+        self.interface.set_mtu(mtu).map_err(failed)?;
+        self.first().sockets.load().renew();
         Ok(())
     }
 
     /// Takes over what somebody else set as the interface's MTU. One that was moved to another namespace keeps what it
     /// had.
     pub(crate) fn follow_mtu(&self) {
-        if let Ok(mtu) = self.shell.tun.mtu() {
-            self.shell.device.set_mtu(mtu);
+        if let Ok(mtu) = self.interface.mtu() {
+            self.first().device.set_mtu(mtu);
         }
     }
 
@@ -137,11 +157,11 @@ impl Userspace {
     /// [`TunnelError`]; the sockets in use stay.
     pub(crate) fn rebind(&self, port: u16, mark: u32) -> Result<(), TunnelError> {
         let mut network = self.network.lock();
-        let before = self.shell.sockets.load_full();
+        let before = self.first().sockets.load_full();
         if port == before.port() {
             return before.set_mark(mark);
         }
-        self.shell.sockets.store(Arc::new(Sockets::bind(port, Some(mark))?));
+        self.first().sockets.store(Arc::new(Sockets::bind(port, Some(mark), self.lanes.len())?));
         network.end();
         network.stop = Arc::new(Signal::new().map_err(TunnelError::Thread)?);
         self.start_network(&mut network)
@@ -149,23 +169,23 @@ impl Userspace {
 
     /// Sends a batch, and wakes the timers that it moved.
     pub(crate) fn send(&self, batch: &DatagramBatch) {
-        self.shell.send(batch);
-        self.shell.wake_timers();
+        self.first().send(batch);
+        self.first().wake_timers();
     }
 
     fn start_network(&self, network: &mut Network) -> Result<(), TunnelError> {
-        let sockets = self.shell.sockets.load_full();
-        for family in sockets.families() {
-            let (shell, sockets, stop) = (self.shell.clone(), sockets.clone(), network.stop.clone());
-            let run = move || network_to_tun::run(&shell, &sockets, family, &stop);
-            network.threads.push(spawn("wg-udp", run)?);
+        let sockets = self.first().sockets.load_full();
+        for (lane, family) in self.lanes.iter().flat_map(|lane| sockets.families().map(move |family| (lane, family))) {
+            let (lane, sockets, stop) = (lane.clone(), sockets.clone(), network.stop.clone());
+            let name = format!("wg-udp-{}", lane.number);
+            network.threads.push(spawn(name, move || network_to_tun::run(&lane, &sockets, family, &stop))?);
         }
         Ok(())
     }
 }
 
-fn spawn(name: &str, run: impl FnOnce() + Send + 'static) -> Result<JoinHandle<()>, TunnelError> {
-    thread::Builder::new().name(name.to_owned()).spawn(run).map_err(TunnelError::Thread)
+fn spawn(name: String, run: impl FnOnce() + Send + 'static) -> Result<JoinHandle<()>, TunnelError> {
+    thread::Builder::new().name(name).spawn(run).map_err(TunnelError::Thread)
 }
 
 impl Network {
@@ -177,7 +197,7 @@ impl Network {
 
 impl Drop for Userspace {
     fn drop(&mut self) {
-        self.shell.stop.raise();
+        self.first().stop.raise();
         self.network.lock().end();
         join(&mut self.threads);
     }
@@ -191,12 +211,12 @@ fn join(threads: &mut Vec<JoinHandle<()>>) {
     }
 }
 
-impl Shell {
+impl Lane {
     /// Sends a batch.
     fn send(&self, batch: &DatagramBatch) {
         if !batch.is_empty() {
             let lost = |source| self.device.forget_source(source);
-            self.sockets.load().send(batch, &self.device.live_counters().drops, &self.stop, lost);
+            self.sockets.load().send(self.number, batch, &self.device.live_counters().drops, &self.stop, lost);
         }
     }
 

@@ -9,7 +9,7 @@ use nix::poll::PollFlags;
 use quinn_udp::{BATCH_SIZE, RecvMeta};
 
 use super::sockets::{Family, Sockets, UdpEnd};
-use super::{Shell, Signal, wait};
+use super::{Lane, Signal, wait};
 use crate::device::{DatagramBatch, Endpoint};
 use crate::offload::{Joined, Joiner};
 
@@ -17,12 +17,12 @@ use crate::offload::{Joined, Joiner};
 const RECEIVE: usize = 65_536;
 
 /// Runs until the stop signal.
-pub(super) fn run(shell: &Shell, sockets: &Sockets, family: Family, stop: &Signal) {
-    let Some(end) = sockets.end(family) else { return };
+pub(super) fn run(lane: &Lane, sockets: &Sockets, family: Family, stop: &Signal) {
+    let Some(end) = sockets.end(lane.number, family) else { return };
     let mut storage = vec![0; RECEIVE * BATCH_SIZE];
     let mut meta = [RecvMeta::default(); BATCH_SIZE];
     let mut packets = Vec::new();
-    let mut joiner = Joiner::new(shell.tun.udp_gso());
+    let mut joiner = Joiner::new(lane.queue.joinable());
     let mut out = DatagramBatch::default();
     loop {
         match receive(end, &mut storage, &mut meta) {
@@ -31,14 +31,14 @@ pub(super) fn run(shell: &Shell, sockets: &Sockets, family: Family, stop: &Signa
                 for (at, (meta, bytes)) in meta.iter().zip(storage.chunks_exact_mut(RECEIVE)).take(count).enumerate() {
                     let source = Endpoint::received(meta.addr, meta.dst_ip);
                     let (bytes, base) = (&mut bytes[..meta.len], at * RECEIVE);
-                    shell.device.handle_datagrams(now, source, bytes, meta.stride, base, &mut packets, &mut out);
+                    lane.device.handle_datagrams(now, source, bytes, meta.stride, base, &mut packets, &mut out);
                 }
-                write(shell, &mut joiner, &mut storage, &packets);
+                write(lane, &mut joiner, &mut storage, &packets);
                 packets.clear();
-                shell.send(&out);
+                lane.send(&out);
                 out.clear();
-                shell.wake_timers();
-                if stop.is_raised() {
+                lane.wake_timers();
+                if stop.was_raised() {
                     return;
                 }
             }
@@ -55,16 +55,16 @@ pub(super) fn run(shell: &Shell, sockets: &Sockets, family: Family, stop: &Signa
 }
 
 /// Writes the packets to the interface, joined.
-fn write(shell: &Shell, joiner: &mut Joiner, storage: &mut [u8], packets: &[Range<usize>]) {
+fn write(lane: &Lane, joiner: &mut Joiner, storage: &mut [u8], packets: &[Range<usize>]) {
     for joined in joiner.join(storage, packets) {
-        if let Err(error) = write_one(shell, storage, joined) {
-            shell.device.live_counters().drops.tun_write_failed.one();
+        if let Err(error) = write_one(lane, storage, joined) {
+            lane.device.live_counters().drops.tun_write_failed.one();
             tracing::debug!(%error, "the interface did not take a packet");
         }
     }
 }
 
-fn write_one(shell: &Shell, storage: &[u8], joined: &Joined) -> io::Result<usize> {
+fn write_one(lane: &Lane, storage: &[u8], joined: &Joined) -> io::Result<usize> {
     let header = joined.header.write();
     let mut slices = [IoSlice::new(&[]); MAX_SLICES];
     slices[0] = IoSlice::new(&header);
@@ -72,7 +72,7 @@ fn write_one(shell: &Shell, storage: &[u8], joined: &Joined) -> io::Result<usize
     for (slice, payload) in slices[2..].iter_mut().zip(&joined.payloads) {
         *slice = IoSlice::new(&storage[payload.clone()]);
     }
-    shell.tun.send_vectored(&slices[..2 + joined.payloads.len()])
+    lane.queue.write(&slices[..2 + joined.payloads.len()])
 }
 
 /// Slices of one write: header, first packet, payloads.

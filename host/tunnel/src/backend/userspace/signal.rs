@@ -2,37 +2,45 @@
 
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::Duration;
 
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::eventfd::{EfdFlags, EventFd};
 
 /// Raised until it is lowered; an eventfd.
-pub(crate) struct Signal(EventFd);
+pub(crate) struct Signal {
+    event: EventFd,
+    /// Whether it was ever raised.
+    was_raised: AtomicBool,
+}
 
 impl Signal {
     pub(crate) fn new() -> io::Result<Self> {
-        Ok(Self(EventFd::from_flags(EfdFlags::EFD_NONBLOCK | EfdFlags::EFD_CLOEXEC)?))
+        let event = EventFd::from_flags(EfdFlags::EFD_NONBLOCK | EfdFlags::EFD_CLOEXEC)?;
+        Ok(Self { event, was_raised: AtomicBool::new(false) })
     }
 
     pub(crate) fn raise(&self) {
+        self.was_raised.store(true, Relaxed);
         // Fails only when the count is full: it is raised then.
-        let _ = self.0.write(1);
+        let _ = self.event.write(1);
     }
 
     pub(crate) fn lower(&self) {
         // Fails only when it is not raised.
-        let _ = self.0.read();
+        let _ = self.event.read();
     }
 
-    pub(crate) fn is_raised(&self) -> bool {
-        matches!(wait([(self.0.as_fd(), PollFlags::POLLIN)], Some(Duration::ZERO)), [true])
+    /// Whether it was ever raised: for signals that nobody lowers, at the cost of a load.
+    pub(crate) fn was_raised(&self) -> bool {
+        self.was_raised.load(Relaxed)
     }
 }
 
 impl AsFd for Signal {
     fn as_fd(&self) -> BorrowedFd<'_> {
-        self.0.as_fd()
+        self.event.as_fd()
     }
 }
 

@@ -1,4 +1,4 @@
-//! The UDP sockets, one for IPv4 and one for IPv6, with segmentation offload both ways.
+//! The UDP sockets, for each lane one for IPv4 and one for IPv6, with segmentation offload both ways.
 
 use std::io::{self, IoSliceMut};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
@@ -10,7 +10,7 @@ use nix::errno::Errno;
 use nix::poll::PollFlags;
 use nix::sys::socket::{setsockopt, sockopt};
 use quinn_udp::{RecvMeta, Transmit, UdpSockRef, UdpSocketState};
-use socket2::{Domain, Protocol, Socket, Type};
+use socket2::{Domain, Protocol, SockRef, Socket, Type};
 
 use super::{Signal, wait};
 use crate::TunnelError;
@@ -25,13 +25,27 @@ pub(super) enum Family {
     V6,
 }
 
-/// Both sockets, bound to one port.
+/// All sockets, bound to one port.
 pub(super) struct Sockets {
+    lanes: Vec<Ends>,
+    port: u16,
+    mark: AtomicU32,
+}
+
+/// The sockets of a lane.
+struct Ends {
     v4: UdpEnd,
     /// None where the machine has no IPv6.
     v6: Option<UdpEnd>,
-    port: u16,
-    mark: AtomicU32,
+}
+
+/// Whether a port is shared with sockets of ours.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Port {
+    /// One that nobody has; others of ours may be bound to it afterwards.
+    First,
+    /// One that is ours already.
+    Shared,
 }
 
 /// One socket.
@@ -42,17 +56,17 @@ pub(super) struct UdpEnd {
 }
 
 impl Sockets {
-    /// Binds both to `port`, or to the same free one if it is 0, and marks what is sent.
-    pub(super) fn bind(port: u16, mark: Option<u32>) -> Result<Self, TunnelError> {
+    /// Binds `lanes` of each family to `port`, or to the same free one if it is 0, and marks what is sent.
+    pub(super) fn bind(port: u16, mark: Option<u32>, lanes: usize) -> Result<Self, TunnelError> {
         let explain = |port: u16| {
             move |source: io::Error| match source.kind() {
                 io::ErrorKind::AddrInUse => TunnelError::PortInUse { port },
                 _ => TunnelError::Socket { port, source },
             }
         };
-        let v4 = UdpEnd::bind((Ipv4Addr::UNSPECIFIED, port).into()).map_err(explain(port))?;
+        let v4 = UdpEnd::bind((Ipv4Addr::UNSPECIFIED, port).into(), Port::First).map_err(explain(port))?;
         let port = v4.socket.local_addr().map_err(explain(port))?.port();
-        let v6 = match UdpEnd::bind((Ipv6Addr::UNSPECIFIED, port).into()) {
+        let v6 = match UdpEnd::bind((Ipv6Addr::UNSPECIFIED, port).into(), Port::First) {
             Ok(end) => Some(end),
             Err(error) if lacks_ipv6(&error) => {
                 tracing::info!(%error, "no IPv6 on this machine: peers are reached over IPv4 alone");
@@ -60,11 +74,35 @@ impl Sockets {
             }
             Err(error) => return Err(explain(port)(error)),
         };
-        let sockets = Self { v4, v6, port, mark: AtomicU32::new(0) };
+        let mut sockets = Self { lanes: vec![Ends { v4, v6 }], port, mark: AtomicU32::new(0) };
+        sockets.share(lanes).map_err(explain(port))?;
         if let Some(mark) = mark.filter(|mark| *mark != 0) {
             sockets.set_mark(mark)?;
         }
         Ok(sockets)
+    }
+
+    /// Binds the sockets of the other lanes.
+    fn share(&mut self, lanes: usize) -> io::Result<()> {
+        if lanes <= 1 {
+            return Ok(());
+        }
+        // Set behind the first binding, which so was refused where another program has the port.
+        for end in self.ends() {
+            SockRef::from(&end.socket).set_reuse_port(true)?;
+        }
+        let has_ipv6 = self.lanes[0].v6.is_some();
+        while self.lanes.len() < lanes {
+            let v4 = UdpEnd::bind((Ipv4Addr::UNSPECIFIED, self.port).into(), Port::Shared)?;
+            let bind_v6 = || UdpEnd::bind((Ipv6Addr::UNSPECIFIED, self.port).into(), Port::Shared);
+            let v6 = has_ipv6.then(bind_v6).transpose()?;
+            self.lanes.push(Ends { v4, v6 });
+        }
+        Ok(())
+    }
+
+    fn ends(&self) -> impl Iterator<Item = &UdpEnd> {
+        self.lanes.iter().flat_map(|lane| std::iter::once(&lane.v4).chain(&lane.v6))
     }
 
     pub(super) fn mark(&self) -> u32 {
@@ -76,7 +114,7 @@ impl Sockets {
         if self.mark() == mark {
             return Ok(());
         }
-        for end in [Some(&self.v4), self.v6.as_ref()].into_iter().flatten() {
+        for end in self.ends() {
             let set = setsockopt(&end.socket, sockopt::Mark, &mark);
             set.map_err(|errno| TunnelError::Socket { port: self.port, source: errno.into() })?;
         }
@@ -88,20 +126,22 @@ impl Sockets {
         self.port
     }
 
-    pub(super) fn families(&self) -> Vec<Family> {
-        if self.v6.is_some() { vec![Family::V4, Family::V6] } else { vec![Family::V4] }
+    pub(super) fn families(&self) -> impl Iterator<Item = Family> + use<> {
+        let v6 = self.lanes[0].v6.as_ref().map(|_| Family::V6);
+        std::iter::once(Family::V4).chain(v6)
     }
 
-    pub(super) fn end(&self, family: Family) -> Option<&UdpEnd> {
+    pub(super) fn end(&self, lane: usize, family: Family) -> Option<&UdpEnd> {
+        let ends = self.lanes.get(lane)?;
         match family {
-            Family::V4 => Some(&self.v4),
-            Family::V6 => self.v6.as_ref(),
+            Family::V4 => Some(&ends.v4),
+            Family::V6 => ends.v6.as_ref(),
         }
     }
 
     /// Tries segmentation again where it was refused.
     pub(super) fn renew(&self) {
-        for end in [Some(&self.v4), self.v6.as_ref()].into_iter().flatten() {
+        for end in self.ends() {
             match UdpSocketState::new(UdpSockRef::from(&end.socket)) {
                 Ok(state) => end.state.store(state.into()),
                 Err(error) => tracing::debug!(%error, "the socket's state stays as it was"),
@@ -111,11 +151,18 @@ impl Sockets {
 
     /// Sends a batch, runs of equal datagrams in one call each. What cannot be sent is counted and dropped: UDP.
     /// `lost`: is told an address of ours that the kernel does not send from any more.
-    pub(super) fn send(&self, batch: &DatagramBatch, drops: &LiveDrops, stop: &Signal, lost: impl Fn(IpAddr)) {
+    pub(super) fn send(
+        &self,
+        lane: usize,
+        batch: &DatagramBatch,
+        drops: &LiveDrops,
+        stop: &Signal,
+        lost: impl Fn(IpAddr),
+    ) {
         let mut first = 0;
         while let Some((alone, _)) = batch.run(first, 1) {
             let family = if alone.to.to.is_ipv4() { Family::V4 } else { Family::V6 };
-            let Some(end) = self.end(family) else {
+            let Some(end) = self.end(lane, family) else {
                 drops.send_failed.one();
                 first += 1;
                 continue;
@@ -132,7 +179,7 @@ impl Sockets {
 }
 
 impl UdpEnd {
-    fn bind(address: SocketAddr) -> io::Result<Self> {
+    fn bind(address: SocketAddr, port: Port) -> io::Result<Self> {
         let socket = Socket::new(Domain::for_address(address), Type::DGRAM.cloexec(), Some(Protocol::UDP))?;
         if address.is_ipv6() {
             socket.set_only_v6(true)?;
@@ -144,6 +191,7 @@ impl UdpEnd {
         if setsockopt(&socket, sockopt::SndBufForce, &SOCKET_BUFFER).is_err() {
             let _ = socket.set_send_buffer_size(SOCKET_BUFFER);
         }
+        socket.set_reuse_port(port == Port::Shared)?;
         socket.bind(&address.into())?;
         let socket = UdpSocket::from(socket);
         let state = ArcSwap::from_pointee(UdpSocketState::new(UdpSockRef::from(&socket))?);

@@ -5,24 +5,24 @@ use std::time::Instant;
 
 use nix::poll::PollFlags;
 
-use super::{Shell, wait};
+use super::{Lane, wait};
 use crate::device::DatagramBatch;
 
 /// Runs until the stop signal.
-pub(super) fn run(shell: Shell) {
+pub(super) fn run(lane: &Lane) {
     let mut out = DatagramBatch::default();
     loop {
-        let time = shell.device.poll_timeout().map(|due| due.saturating_duration_since(Instant::now()));
-        let fds = [(shell.stop.as_fd(), PollFlags::POLLIN), (shell.wake.as_fd(), PollFlags::POLLIN)];
+        let time = lane.device.poll_timeout().map(|due| due.saturating_duration_since(Instant::now()));
+        let fds = [(lane.stop.as_fd(), PollFlags::POLLIN), (lane.wake.as_fd(), PollFlags::POLLIN)];
         let [stopped, woken] = wait(fds, time);
         if stopped {
             return;
         }
         if woken {
-            shell.wake.lower();
+            lane.wake.lower();
         }
-        shell.device.handle_timeout(Instant::now(), &mut out);
-        shell.send(&out);
+        lane.device.handle_timeout(Instant::now(), &mut out);
+        lane.send(&out);
         out.clear();
     }
 }

@@ -2,14 +2,13 @@
 
 use std::io;
 use std::ops::ControlFlow;
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
+use std::os::fd::AsFd;
 use std::time::Instant;
 
 use nix::errno::Errno;
 use nix::poll::PollFlags;
-use tun_rs::SyncDevice;
 
-use super::{Shell, wait};
+use super::{Lane, wait};
 use crate::device::DatagramBatch;
 use crate::limits::LINK_DOWN_WAIT;
 use crate::offload::{VirtioHeader, Whole};
@@ -18,68 +17,61 @@ use crate::offload::{VirtioHeader, Whole};
 const UNSEGMENTED: usize = 65_535 + VirtioHeader::LENGTH;
 
 /// Runs until the stop signal, or until the interface is gone.
-pub(super) fn run(shell: Shell) {
+pub(super) fn run(lane: &Lane) {
     let mut buffer = vec![0; UNSEGMENTED];
     let mut out = DatagramBatch::default();
-    while pump(&shell, &mut buffer, &mut out).is_continue() {}
+    while pump(lane, &mut buffer, &mut out).is_continue() {}
 }
 
 /// Takes what the interface has until the batch is full or there is no more, sends it, and waits for the next.
-fn pump(shell: &Shell, buffer: &mut [u8], out: &mut DatagramBatch) -> ControlFlow<()> {
-    let counters = shell.device.live_counters();
+fn pump(lane: &Lane, buffer: &mut [u8], out: &mut DatagramBatch) -> ControlFlow<()> {
+    let counters = lane.device.live_counters();
     let mut outcome = Ok(());
     while outcome.is_ok() && !out.is_full() {
-        match shell.tun.recv(buffer) {
-            Ok(length) => {
+        match lane.queue.read(buffer) {
+            Ok((header, packet)) => {
                 counters.tun_reads.one();
-                take(shell, &mut buffer[..length], out);
+                take(lane, header, packet, out);
             }
             Err(error) => outcome = Err(error),
         }
     }
-    shell.send(out);
+    lane.send(out);
     out.clear();
-    shell.wake_timers();
+    lane.wake_timers();
     match outcome {
-        Ok(()) if shell.stop.is_raised() => ControlFlow::Break(()),
+        Ok(()) if lane.stop.was_raised() => ControlFlow::Break(()),
         Ok(()) => ControlFlow::Continue(()),
-        Err(error) => wait_after(shell, &error),
+        Err(error) => wait_after(lane, &error),
     }
 }
 
 /// Hands what was read to the device.
-fn take(shell: &Shell, read: &mut [u8], out: &mut DatagramBatch) {
-    let whole =
-        read.split_first_chunk_mut().and_then(|(header, packet)| Whole::read(VirtioHeader::read(header), packet));
-    match whole {
-        Some(whole) => shell.device.handle_packets(Instant::now(), &whole, out),
-        None => shell.device.live_counters().drops.no_ip.one(),
+fn take(lane: &Lane, header: VirtioHeader, packet: &mut [u8], out: &mut DatagramBatch) {
+    match Whole::read(header, packet) {
+        Some(whole) => lane.device.handle_packets(Instant::now(), &whole, out),
+        None => lane.device.live_counters().drops.no_ip.one(),
     }
 }
 
-fn wait_after(shell: &Shell, error: &io::Error) -> ControlFlow<()> {
-    let stop = (shell.stop.as_fd(), PollFlags::POLLIN);
+fn wait_after(lane: &Lane, error: &io::Error) -> ControlFlow<()> {
+    let stop = (lane.stop.as_fd(), PollFlags::POLLIN);
     let stopped = match error.raw_os_error().map(Errno::from_raw) {
-        _ if super::would_block(error) => wait([(tun_fd(&shell.tun), PollFlags::POLLIN), stop], None)[1],
+        _ if super::would_block(error) => wait([(lane.queue.as_fd(), PollFlags::POLLIN), stop], None)[1],
         // Down: nothing can be read until somebody brings it up again.
         Some(Errno::EIO) => wait([stop], Some(LINK_DOWN_WAIT))[0],
         Some(Errno::EBADFD) => {
             tracing::error!(
                 "the interface was deleted by somebody else: the tunnel stands still until it is restarted"
             );
-            shell.gone.raise();
+            lane.gone.raise();
             true
         }
         _ => {
-            shell.device.live_counters().drops.tun_read_failed.one();
+            lane.device.live_counters().drops.tun_read_failed.one();
             tracing::debug!(%error, "a packet of the interface could not be read");
-            shell.stop.is_raised()
+            lane.stop.was_raised()
         }
     };
     if stopped { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
-}
-
-fn tun_fd(tun: &SyncDevice) -> BorrowedFd<'_> {
-    // SAFETY: the descriptor is the device's own and stays open for as long as the device is borrowed.
-    unsafe { BorrowedFd::borrow_raw(tun.as_raw_fd()) }
 }
