@@ -116,7 +116,7 @@ impl Reporter {
     /// All of `status`.
     pub fn status(&self) -> Status {
         let snapshot = self.snapshots.borrow().clone();
-        let state = snapshot.table.state();
+        let table = &snapshot.table;
         let control = self.control.lock().clone();
         let executors: Vec<_> = self.executors.iter().map(|(_, handle)| handle.status()).collect();
         let mut problems = self.start_problems.clone();
@@ -125,7 +125,7 @@ impl Reporter {
         for executor in &executors {
             problems.extend(executor.errors.iter().map(|error| format!("{}: {error}", executor.name)));
         }
-        for skipped in snapshot.table.skipped() {
+        for skipped in table.skipped() {
             problems.push(format!("peer {} ({}) is skipped: {:?}", skipped.name, skipped.address, skipped.reason));
         }
         let plugins = self.plugins.status();
@@ -142,11 +142,11 @@ impl Reporter {
                 domain: self.identity.domain.to_string(),
             },
             mesh: MeshStatus {
-                revision: state.revision().0,
+                revision: table.revision().0,
                 generation: snapshot.generation,
-                peers: snapshot.table.len(),
-                services: state.services().len(),
-                skipped_peers: snapshot.table.skipped().to_vec(),
+                peers: table.len(),
+                services: table.services().len(),
+                skipped_peers: table.skipped().cloned().collect(),
             },
             control,
             executors,
@@ -167,7 +167,7 @@ impl Reporter {
             parts.insert((*name).to_owned(), part);
         }
         json!({
-            "revision": snapshot.table.state().revision(),
+            "revision": snapshot.table.revision(),
             "generation": snapshot.generation,
             "executors": parts,
         })
@@ -194,7 +194,7 @@ impl Reporter {
     /// All services with their instances, as this server sees them.
     pub fn services(&self) -> Value {
         let snapshot = self.snapshots.borrow().clone();
-        let lines: Vec<_> = snapshot.table.state().services().iter().map(|s| service_line(&snapshot, s)).collect();
+        let lines: Vec<_> = snapshot.table.services().iter().map(|s| service_line(&snapshot, s)).collect();
         json!({ "services": lines })
     }
 
@@ -206,7 +206,7 @@ impl Reporter {
     /// The addresses of a name: a server's own, else what the naming plugins say. Blocking.
     pub fn lookup(&self, name: &str) -> Value {
         let snapshot = self.snapshots.borrow().clone();
-        let domain = format!(".{}", snapshot.table.state().domain());
+        let domain = format!(".{}", snapshot.table.domain());
         let name = name.strip_suffix(&domain).unwrap_or(name);
         if let Some(server) = snapshot.table.server_by_name(name) {
             return json!({ "kind": "server", "addresses": [server.address()] });
@@ -239,7 +239,7 @@ fn plugin_problem(plugin: &PluginStatus) -> Option<String> {
 fn peer_line(snapshot: &Snapshot, peer: &PeerRecord, session: Option<&SessionStatus>) -> PeerLine {
     let endpoint = session.and_then(|session| session.endpoint).or(peer.endpoint());
     PeerLine {
-        name: snapshot.table.state().name_of(peer).to_owned(),
+        name: snapshot.table.name_of(peer).to_owned(),
         address: peer.address(),
         public_key: *peer.public_key(),
         endpoint: endpoint.map(|endpoint| endpoint.to_string()),
@@ -251,17 +251,18 @@ fn peer_line(snapshot: &Snapshot, peer: &PeerRecord, session: Option<&SessionSta
 }
 
 fn service_line(snapshot: &Snapshot, service: &servos_mesh::Service) -> ServiceLine {
-    let state = snapshot.table.state();
+    let table = &snapshot.table;
     let instances = service.instances.iter().take(PEERS_LISTED).map(|instance| {
-        let server = state.server_of(instance);
-        let seen = snapshot.instance(&instance_key(snapshot, service, instance));
+        let address = instance.server();
+        let name = table.server_by_address(address).map(|server| table.name_of(server));
+        let seen = snapshot.instance(&instance_key(service, instance));
         InstanceLine {
-            server: state.name_of(server).to_owned(),
-            address: server.address(),
+            server: name.unwrap_or_default().to_owned(),
+            address,
             port: instance.port(),
             weight: instance.weight(),
             health: seen.map_or(Health::Unknown, |seen| seen.health),
-            link: snapshot.link(server.address()).link,
+            link: snapshot.link(address).link,
             round_trip_us: seen.and_then(|seen| seen.round_trip).map(|time| time.as_micros()),
         }
     });

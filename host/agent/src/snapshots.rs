@@ -1,6 +1,6 @@
 //! Joins what the control plane says with what this server sees into the [`Snapshot`] that everybody reads.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -38,13 +38,11 @@ pub fn first(table: Arc<PeerTable>) -> Arc<Snapshot> {
 /// Publishes a new snapshot whenever a source changes; ends when they are gone.
 pub async fn publish(mut sources: Sources, snapshots: watch::Sender<Arc<Snapshot>>) {
     let mut links: HashMap<MeshAddress, LinkObservation> = HashMap::new();
-    let mut hosting = servers_with_instances(&sources.table.borrow());
     loop {
         let mut matters = false;
         tokio::select! {
             changed = sources.table.changed() => {
                 if changed.is_err() { return }
-                hosting = servers_with_instances(&sources.table.borrow());
                 matters = true;
             }
             changed = sources.probes.changed() => {
@@ -53,13 +51,13 @@ pub async fn publish(mut sources: Sources, snapshots: watch::Sender<Arc<Snapshot
             }
             change = sources.links.recv() => {
                 let Some(change) = change else { return };
-                matters |= note(&mut links, change, &hosting);
+                matters |= note(&mut links, change, &sources.table.borrow());
             }
         }
         // A burst of changes makes one snapshot.
         tokio::time::sleep(SETTLE).await;
         while let Ok(change) = sources.links.try_recv() {
-            matters |= note(&mut links, change, &hosting);
+            matters |= note(&mut links, change, &sources.table.borrow());
         }
         if !matters {
             continue;
@@ -81,27 +79,16 @@ pub async fn publish(mut sources: Sources, snapshots: watch::Sender<Arc<Snapshot
 
 /// Notes a link. True if it can change an answer: sessions come and go all the time on a busy server, and answers
 /// depend only on the links of servers that something runs on.
-fn note(links: &mut HashMap<MeshAddress, LinkObservation>, change: LinkChange, hosting: &HashSet<MeshAddress>) -> bool {
+fn note(links: &mut HashMap<MeshAddress, LinkObservation>, change: LinkChange, table: &PeerTable) -> bool {
     let before = match change.link {
         Some(link) => links.insert(change.server, link),
         None => links.remove(&change.server),
     };
     let verdict = |link: Option<LinkObservation>| link.map_or(Link::Idle, |link| link.link);
-    verdict(before) != verdict(change.link) && hosting.contains(&change.server)
-}
-
-fn servers_with_instances(table: &PeerTable) -> HashSet<MeshAddress> {
-    let state = table.state();
-    let instances = state.services().iter().flat_map(|service| &service.instances);
-    instances.map(|instance| state.server_of(instance).address()).collect()
+    verdict(before) != verdict(change.link) && table.is_hosting(change.server)
 }
 
 /// The key under which an instance's observation is kept.
-pub fn instance_key(
-    snapshot: &Snapshot,
-    service: &servos_mesh::Service,
-    instance: &servos_mesh::Instance,
-) -> InstanceKey {
-    let server = snapshot.table.state().server_of(instance).address();
-    InstanceKey { service: service.name.clone(), server, port: instance.port() }
+pub fn instance_key(service: &servos_mesh::Service, instance: &servos_mesh::Instance) -> InstanceKey {
+    InstanceKey { service: service.name.clone(), server: instance.server(), port: instance.port() }
 }

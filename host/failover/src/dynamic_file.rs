@@ -35,7 +35,7 @@ pub fn dynamic_file(snapshot: &Snapshot, weights: &Weights, entry_points: &BTree
     let mut sections = Sections::default();
     // An entry point that carries TCP or UDP has no HTTP router.
     let mut taken = Vec::new();
-    for service in snapshot.table.state().services().iter().filter(|service| service.mesh_failover) {
+    for service in snapshot.table.services().iter().filter(|service| service.mesh_failover) {
         let Some(entry_point) = entry_points.iter().find(|(_, port)| **port == service.port).map(|(name, _)| name)
         else {
             file.notes.push(format!(
@@ -45,7 +45,7 @@ pub fn dynamic_file(snapshot: &Snapshot, weights: &Weights, entry_points: &BTree
             ));
             continue;
         };
-        let servers = servers(snapshot, weights, service);
+        let servers = servers(weights, service);
         if servers.is_empty() {
             file.notes.push(format!("{}: has no instance", service.name));
             continue;
@@ -65,11 +65,10 @@ pub fn dynamic_file(snapshot: &Snapshot, weights: &Weights, entry_points: &BTree
 }
 
 /// Address and weight of those that take traffic; of all if nobody does.
-fn servers(snapshot: &Snapshot, weights: &Weights, service: &Service) -> Vec<(String, u16)> {
-    let state = snapshot.table.state();
+fn servers(weights: &Weights, service: &Service) -> Vec<(String, u16)> {
     let instances = &service.instances[..service.instances.len().min(MAX_SERVERS)];
-    let place = |instance: &Instance| format!("{}:{}", state.server_of(instance).address(), instance.port());
-    let weighted = instances.iter().map(|instance| (place(instance), weights.of(snapshot, service, instance)));
+    let place = |instance: &Instance| format!("{}:{}", instance.server(), instance.port());
+    let weighted = instances.iter().map(|instance| (place(instance), weights.of(service, instance)));
     let taking: Vec<_> = weighted.filter(|(_, weight)| *weight > 0).collect();
     if !taking.is_empty() {
         return taking;
@@ -91,7 +90,7 @@ struct Sections {
 impl Sections {
     fn http(&mut self, snapshot: &Snapshot, service: &Service, entry_point: &str, servers: &[(String, u16)]) {
         let name = format!("servos-{}", service.name);
-        let domain = snapshot.table.state().domain();
+        let domain = snapshot.table.domain();
         let mut rule = format!("Host(`{0}`) || Host(`{0}.{domain}`)", service.name);
         for host in &service.hosts {
             rule.push_str(&format!(" || Host(`{host}`)"));

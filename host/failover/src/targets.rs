@@ -21,7 +21,7 @@ pub(crate) struct Target {
 
 /// All targets of a snapshot. Cost follows the failover services, not the mesh.
 pub(crate) fn targets(snapshot: &Snapshot, settings: &FailoverSettings) -> HashMap<InstanceKey, Target> {
-    let services = snapshot.table.state().services().iter();
+    let services = snapshot.table.services().iter();
     // UDP has no answer that would tell.
     let probed = services.filter(|service| service.mesh_failover && service.protocol != Protocol::Udp);
     probed.flat_map(|service| of_service(snapshot, service, settings)).collect()
@@ -32,10 +32,9 @@ fn of_service<'a>(
     service: &'a Service,
     settings: &'a FailoverSettings,
 ) -> impl Iterator<Item = (InstanceKey, Target)> + 'a {
-    let state = snapshot.table.state();
     let own = snapshot.table.own().map(|own| own.address());
     // Each server begins at its own place: its own instance first, and of a large service not all probe the same ones.
-    let server_of = |at: usize| state.server_of(&service.instances[at]).address();
+    let server_of = |at: usize| service.instances[at].server();
     let count = service.instances.len();
     let first = (0..count).position(|at| Some(server_of(at)) >= own).unwrap_or(0);
     let (interval, timeout) = match &service.health_check {
@@ -45,7 +44,7 @@ fn of_service<'a>(
     let path = service.health_check.as_ref().and_then(|check| check.path.clone());
     (0..count.min(MAX_PROBED)).map(move |step| {
         let instance = &service.instances[(first + step) % count];
-        let server = state.server_of(instance).address();
+        let server = instance.server();
         let key = InstanceKey { service: service.name.clone(), server, port: instance.port() };
         let address = SocketAddr::from((server.ipv4(), instance.port()));
         let http = path.clone().map(|path| (service.name.to_string(), path));

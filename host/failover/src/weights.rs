@@ -32,9 +32,9 @@ impl Weights {
     /// weights stay; an instance that has none takes its hint while it may work.
     pub fn next(&self, snapshot: &Arc<Snapshot>, weigh: &dyn Weigh) -> Self {
         let mut next = Self::default();
-        for service in snapshot.table.state().services().iter().filter(|service| service.mesh_failover) {
+        for service in snapshot.table.services().iter().filter(|service| service.mesh_failover) {
             let instances = &service.instances[..service.instances.len().min(MAX_SERVERS)];
-            let key = |instance: &Instance| key(snapshot, service, instance);
+            let key = |instance: &Instance| key(service, instance);
             let current = |instance: &Instance| self.in_force.get(&key(instance)).copied();
             let candidates: Vec<_> = instances
                 .iter()
@@ -49,8 +49,8 @@ impl Weights {
     }
 
     /// The weight of an instance; 0 if it has none.
-    pub fn of(&self, snapshot: &Snapshot, service: &Service, instance: &Instance) -> u16 {
-        self.in_force.get(&key(snapshot, service, instance)).copied().unwrap_or(0)
+    pub fn of(&self, service: &Service, instance: &Instance) -> u16 {
+        self.in_force.get(&key(service, instance)).copied().unwrap_or(0)
     }
 
     /// Whether an instance that is healthy takes no traffic yet: look again soon, its time will come.
@@ -65,7 +65,6 @@ fn hint(snapshot: &Snapshot, key: &InstanceKey, instance: &Instance) -> u16 {
     if unhealthy || snapshot.link(key.server).link == Link::Down { 0 } else { instance.weight() }
 }
 
-fn key(snapshot: &Snapshot, service: &Service, instance: &Instance) -> InstanceKey {
-    let server = snapshot.table.state().server_of(instance).address();
-    InstanceKey { service: service.name.clone(), server, port: instance.port() }
+fn key(service: &Service, instance: &Instance) -> InstanceKey {
+    InstanceKey { service: service.name.clone(), server: instance.server(), port: instance.port() }
 }

@@ -43,8 +43,8 @@ fn a_service_without_entry_point_is_left_out_and_named() {
 fn without_an_answer_the_last_weights_stay_and_a_first_one_is_the_hint_of_who_may_work() {
     let at_first = snapshot(&[("api", Protocol::Http, 80)], &[("api", 2, Health::Unhealthy)]);
     let of = |weights: &Weights| -> Vec<u16> {
-        let service = &at_first.table.state().services()[0];
-        service.instances.iter().map(|instance| weights.of(&at_first, service, instance)).collect()
+        let service = &at_first.table.services()[0];
+        service.instances.iter().map(|instance| weights.of(service, instance)).collect()
     };
     let hints = Weights::default().next(&at_first, &Told(None));
     assert_eq!(of(&hints), [100, 0, 300]);

@@ -3,7 +3,7 @@
 //! | request | credential | body | answer |
 //! |---|---|---|---|
 //! | `POST /api/v1/enrol` | enrolment token's bearer | [`EnrolRequest`] | 201 [`EnrolResponse`] |
-//! | `GET /api/v1/mesh/config` | server's | | 200 state, 304 |
+//! | `GET /api/v1/mesh/config` | server's | | 200 state, 226 delta, 304 |
 //! | `PUT /api/v1/server/endpoint` | server's | [`EndpointReport`] | 204 |
 //! | `DELETE /api/v1/server` | server's | | 204 |
 //! | `GET /healthz` | none | | 200 `ok` |
@@ -20,6 +20,25 @@ use crate::{DnsLabel, HostName, MeshAddress, PublicKey};
 
 /// Media type of a `MeshState` body.
 pub const MESH_STATE_TYPE: &str = "application/vnd.servos.mesh-state";
+
+/// Media type of a `MeshDelta` body.
+pub const MESH_DELTA_TYPE: &str = "application/vnd.servos.mesh-delta";
+
+/// Name of the instance manipulation (RFC 3229 §5) that makes a `MeshDelta` of a `MeshState`: a client asks for it in
+/// [`A_IM`], and the answer 226 names it in [`IM`].
+pub const DELTA_MANIPULATION: &str = "servos-mesh-delta";
+
+/// Request header: manipulations that the client accepts (RFC 3229 §10.5.3).
+pub const A_IM: &str = "a-im";
+
+/// Answer header: the manipulation that was done (RFC 3229 §10.5.2).
+pub const IM: &str = "im";
+
+/// Answer header: entity tag of the state that the delta is to be applied to (RFC 3229 §10.5.1).
+pub const DELTA_BASE: &str = "delta-base";
+
+/// Status of an answer that is a delta: IM Used (RFC 3229 §10.4.1).
+pub const IM_USED: u16 = 226;
 
 /// A server asks to join.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -8,6 +8,21 @@ pub const MESH_ADDRESSES: u32 = 1 << 22;
 /// Bytes of a whole `MeshState`: 2^22 peers of 64 bytes, their names, and as much again for services.
 pub const MAX_STATE_BYTES: usize = 640 << 20;
 
+/// Bytes of a `MeshDelta`: half a million changed peers. Beyond, a whole state costs about the same and is sent instead.
+pub const MAX_DELTA_BYTES: usize = 64 << 20;
+
+/// Changed addresses that a table carries over its whole state before it wants to be written out anew, in small meshes:
+/// below, the whole is read in a millisecond anyway.
+pub const MIN_OVERLAY: usize = 1_024;
+
+/// In large meshes, as part of the records. Changed addresses cost some 500 bytes each, so that they add 4 bytes of index
+/// a known peer at most; and a change costs the reading of 128 records, spread over the changes between two wholes.
+pub const OVERLAY_SHARE: usize = 128;
+
+/// Changes that a table remembers, one after the other, to tell what differs from an earlier one. Whoever puts tables in
+/// force lags behind by a few; one that lags further looks at everything, as after a whole state.
+pub const CHANGES_REMEMBERED: usize = 64;
+
 /// Services of an organisation. A `DnsLabel` each; far above what a fleet runs.
 pub const MAX_SERVICES: usize = 65_536;
 

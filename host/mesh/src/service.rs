@@ -3,14 +3,12 @@
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
-use zerocopy::little_endian::{U16, U32};
-use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
 
 use crate::limits::{
     MAX_HEALTH_INTERVAL, MAX_HEALTH_TIMEOUT, MAX_HOSTS, MAX_INSTANCES, MAX_LABEL_TEXT, MAX_LABELS, MAX_PATH,
     MAX_WEIGHT, MIN_HEALTH_INTERVAL,
 };
-use crate::{DnsLabel, HostName, WireError};
+use crate::{DnsLabel, HostName, MeshAddress, WireError};
 
 /// What a service speaks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -116,16 +114,14 @@ impl Service {
         Ok(())
     }
 
-    /// `peers`: how many servers there are.
-    pub(crate) fn check_instances(&self, peers: usize) -> Result<(), String> {
+    /// That its instances run on servers that exist is seen to by whoever knows the servers.
+    pub(crate) fn check_instances(&self) -> Result<(), String> {
         let name = &self.name;
         if self.instances.len() > MAX_INSTANCES {
             return Err(format!("{name}: more than {MAX_INSTANCES} instances"));
         }
-        if self.instances.iter().any(|i| i.server() >= peers || i.port() == 0 || i.weight() > MAX_WEIGHT) {
-            return Err(format!(
-                "{name}: an instance on an unknown server, on port 0, or of a weight over {MAX_WEIGHT}"
-            ));
+        if self.instances.iter().any(|i| i.port() == 0 || i.weight() > MAX_WEIGHT) {
+            return Err(format!("{name}: an instance on port 0, or of a weight over {MAX_WEIGHT}"));
         }
         let place = |instance: &Instance| (instance.server(), instance.port());
         if !self.instances.is_sorted_by(|a, b| place(a) < place(b)) {
@@ -135,33 +131,32 @@ impl Service {
     }
 }
 
-/// One place where a service runs. 8 bytes, alignment 1, integers little endian; the layout is the wire's.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout, Unaligned)]
-#[repr(C)]
+/// One place where a service runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Instance {
-    server: U32,
-    port: U16,
-    weight: U16,
+    server: MeshAddress,
+    port: u16,
+    weight: u16,
 }
 
 impl Instance {
-    /// An instance on the server at `server` (index among the state's peers), listening on `port`.
-    pub fn new(server: u32, port: u16, weight: u16) -> Self {
-        Self { server: server.into(), port: port.into(), weight: weight.into() }
+    /// An instance on the server with that address, listening on `port`.
+    pub fn new(server: MeshAddress, port: u16, weight: u16) -> Self {
+        Self { server, port, weight }
     }
 
-    /// Index among the state's peers.
-    pub fn server(&self) -> usize {
-        self.server.get() as usize
+    /// Address of the server that it runs on.
+    pub fn server(&self) -> MeshAddress {
+        self.server
     }
 
     /// The port that it listens on.
     pub fn port(&self) -> u16 {
-        self.port.get()
+        self.port
     }
 
     /// The operator's weight, 0 to 1,000.
     pub fn weight(&self) -> u16 {
-        self.weight.get()
+        self.weight
     }
 }

@@ -1,213 +1,226 @@
-//! `PeerTable`: who is who in a state, by address, by key and by name, in constant time.
+//! `PeerTable`: who is who in a mesh, by address, by key and by name, in constant time.
 //!
-//! Costs beside the state's own 64 bytes a peer: a bitmap of 2^22 bits with ranks (544 KiB whatever the size of the
-//! mesh), and 4.5 bytes a peer for each of the two hash tables, which hold indices and no keys.
+//! A whole state is indexed once (`base.rs`). A delta makes another table that shares state and indices with the one
+//! before and holds what changed beside them (`overlay.rs`): it costs what changed, and answers as the whole would.
 
-use std::hash::BuildHasher;
 use std::sync::Arc;
 
-use hashbrown::DefaultHashBuilder;
-use serde::Serialize;
+use crate::base::Base;
+use crate::limits::{CHANGES_REMEMBERED, MIN_OVERLAY, OVERLAY_SHARE};
+use crate::overlay::{Followed, Overlay};
+use crate::service_index::ServiceIndex;
+use crate::standing::{Own, SkippedPeer};
+use crate::state::{StateHead, write_state};
+use crate::wire_peers::PeerWriter;
+use crate::{HostName, MeshAddress, MeshDelta, MeshState, PeerRecord, PublicKey, Revision, Service, WireError};
 
-use crate::index::Index;
-use crate::limits::MESH_ADDRESSES;
-use crate::{MeshAddress, MeshState, PeerRecord, PublicKey, Service};
-
-/// Bits a rank covers: one cache line.
-const BLOCK_BITS: usize = 512;
-const WORDS: usize = MESH_ADDRESSES as usize / 64;
-
-/// Which server of the mesh this one is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Own {
-    /// Its address.
-    pub address: MeshAddress,
-    /// Its key.
-    pub public_key: PublicKey,
-}
-
-/// A record that was left out of the table, and why.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct SkippedPeer {
-    /// Its name.
-    pub name: String,
-    /// Its address.
-    pub address: MeshAddress,
-    /// Why it makes no sense.
-    pub reason: SkipReason,
-}
-
-/// Why a record makes no sense beside the others.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum SkipReason {
-    /// This server's key at another address.
-    OwnKey,
-    /// The key of a record before it.
-    DuplicateKey,
-    /// No key at all.
-    ZeroKey,
-}
-
-/// Indices over one [`MeshState`].
+/// One revision of a mesh, as one of its servers sees it. Never changed.
 pub struct PeerTable {
-    state: Arc<MeshState>,
-    own: Option<usize>,
-    /// One bit an address.
-    present: Box<[u64]>,
-    /// Records before each block of [`BLOCK_BITS`] addresses.
-    ranks: Box<[u32]>,
-    by_key: Index,
-    by_name: Index,
-    /// Indices that are no peers, sorted: this server, and what was skipped.
-    excluded: Vec<u32>,
-    skipped: Vec<SkippedPeer>,
-    /// Services that have an instance on this server, by index.
-    local_services: Vec<usize>,
-    /// `(host, index of the service)`, sorted.
-    hosts: Vec<(String, usize)>,
-    hasher: DefaultHashBuilder,
+    base: Arc<Base>,
+    overlay: Overlay,
+    revision: Revision,
+    len: usize,
+    services: Arc<ServiceIndex>,
+    /// The last steps that led here, the latest last; the first of all is a whole state. A step is known by where it
+    /// lies, so that two changes of one table are told apart.
+    steps: Vec<Arc<Step>>,
+}
+
+/// What one delta changed; nothing, for a whole state.
+struct Step {
+    changed: Box<[MeshAddress]>,
 }
 
 impl PeerTable {
     /// Indexes a state. `own` is left out of the peers; so is every record that makes no sense beside the others.
     pub fn new(state: Arc<MeshState>, own: Option<Own>) -> Self {
-        let hasher = DefaultHashBuilder::default();
-        let records = state.peers();
-        let mut present = vec![0_u64; WORDS].into_boxed_slice();
-        let mut excluded = Vec::new();
-        let mut skipped = Vec::new();
-        let mut own_index = None;
-        for (at, record) in records.iter().enumerate() {
-            let address = record.address.get() as usize;
-            present[address / 64] |= 1 << (address % 64);
-            let reason = match own {
-                Some(own) if own.address == record.address() => {
-                    own_index = Some(at);
-                    excluded.push(at as u32);
-                    continue;
-                }
-                Some(own) if own.public_key == *record.public_key() => SkipReason::OwnKey,
-                _ if record.public_key().is_zero() => SkipReason::ZeroKey,
-                _ => continue,
-            };
-            excluded.push(at as u32);
-            skipped.push((at as u32, reason));
-        }
-        let (by_name, (by_key, doubled)) = std::thread::scope(|scope| {
-            // Half of the work beside the other half.
-            let names = scope.spawn(|| {
-                let hashes = records
-                    .iter()
-                    .enumerate()
-                    .map(|(at, record)| Some((hasher.hash_one(state.name_of(record)), at as u32)));
-                let name = |at: u32| state.name_of(&records[at as usize]);
-                Index::build(hashes, |one, other| name(one) == name(other)).0
-            });
-            let mut left_out = excluded.iter().peekable();
-            let hashes = records.iter().enumerate().map(|(at, record)| {
-                let is_peer = left_out.next_if_eq(&&(at as u32)).is_none();
-                is_peer.then(|| (hasher.hash_one(record.public_key()), at as u32))
-            });
-            let key = |at: u32| records[at as usize].public_key();
-            let by_key = Index::build(hashes, |one, other| key(one) == key(other));
-            (names.join().expect("hashing names does not panic"), by_key)
-        });
-        excluded.extend(&doubled);
-        excluded.sort_unstable();
-        skipped.extend(doubled.into_iter().map(|at| (at, SkipReason::DuplicateKey)));
-        skipped.sort_unstable_by_key(|(at, _)| *at);
-        let skipped = skipped
-            .into_iter()
-            .map(|(at, reason)| {
-                let record = &records[at as usize];
-                SkippedPeer { name: state.name_of(record).to_owned(), address: record.address(), reason }
-            })
-            .collect();
-        let local_services = match own_index {
-            None => Vec::new(),
-            Some(own) => {
-                let runs_here =
-                    |service: &Service| service.instances.binary_search_by_key(&own, |i| i.server()).is_ok();
-                (0..state.services().len()).filter(|&at| runs_here(&state.services()[at])).collect()
-            }
-        };
-        let mut hosts: Vec<(String, usize)> = Vec::new();
-        for (at, service) in state.services().iter().enumerate() {
-            hosts.extend(service.hosts.iter().map(|host| (host.as_str().to_owned(), at)));
-        }
-        hosts.sort();
-        let ranks = ranks(&present);
+        Self::over(state, own, vec![Arc::new(Step { changed: Box::default() })])
+    }
+
+    fn over(state: Arc<MeshState>, own: Option<Own>, steps: Vec<Arc<Step>>) -> Self {
+        let services = ServiceIndex::new(state.shared_services().clone(), own.map(|own| own.address));
+        let base = Base::new(state, own);
         Self {
-            own: own_index,
-            present,
-            ranks,
-            by_key,
-            by_name,
-            excluded,
-            skipped,
-            local_services,
-            hosts,
-            hasher,
-            state,
+            overlay: Overlay::new(),
+            revision: base.state().revision(),
+            len: base.len(),
+            services: Arc::new(services),
+            steps,
+            base: Arc::new(base),
         }
     }
 
-    /// The state that is indexed.
-    pub fn state(&self) -> &Arc<MeshState> {
-        &self.state
+    /// The table that a delta leads to. It answers as one of the whole state would, and shares with this one what did
+    /// not change.
+    ///
+    /// # Errors
+    ///
+    /// [`DeltaError`] if the delta is not for this table; then a whole state has to be asked for.
+    pub fn apply(&self, delta: &MeshDelta) -> Result<Self, DeltaError> {
+        if delta.mesh() != self.mesh() {
+            return Err(DeltaError::Mesh);
+        }
+        if delta.base() != self.revision {
+            return Err(DeltaError::Base { base: delta.base(), revision: self.revision });
+        }
+        let own = self.base.own().map(|own| own.address);
+        let services = match delta.shared_services() {
+            Some(services) => Arc::new(ServiceIndex::new(services.clone(), own)),
+            None => self.services.clone(),
+        };
+        let Followed { overlay, changed, more_peers } = self.overlay.follow(&self.base, delta);
+        let has_server = |server: &MeshAddress| overlay.server_by_address(&self.base, *server).is_some();
+        // Services that are as they were can lose a server only to the delta's removals.
+        let lost = match delta.services() {
+            Some(_) => services.hosting().iter().find(|server| !has_server(server)).copied(),
+            None => delta.removed().find(|server| services.hosting().contains(server)),
+        };
+        if let Some(server) = lost {
+            return Err(DeltaError::Instance(server));
+        }
+        let remembered = self.steps.len().saturating_sub(CHANGES_REMEMBERED - 1);
+        let mut steps = self.steps[remembered..].to_vec();
+        steps.push(Arc::new(Step { changed: changed.into_boxed_slice() }));
+        Ok(Self {
+            base: self.base.clone(),
+            overlay,
+            revision: delta.revision(),
+            len: self.len.saturating_add_signed(more_peers),
+            services,
+            steps,
+        })
     }
 
-    /// This server's own record, if it is in the state.
+    /// Whether so much changed over the whole state that it should be written out anew, with [`PeerTable::compact`].
+    pub fn is_overgrown(&self) -> bool {
+        self.overlay.len() > MIN_OVERLAY.max(self.base.state().peers().len() / OVERLAY_SHARE)
+    }
+
+    /// The same table over a whole state of its own: [`PeerTable::base`] is what the control plane would send whole.
+    /// Takes as long as reading a whole state.
+    ///
+    /// # Errors
+    ///
+    /// [`WireError`] if the mesh became larger than a state may be.
+    pub fn compact(&self) -> Result<Self, WireError> {
+        let base = self.base.state();
+        let mut peers = PeerWriter::with_capacity(base.peers().len() + self.overlay.len(), base.names().len());
+        for server in self.overlay.servers(&self.base) {
+            peers.push(server, self.name_of(server))?;
+        }
+        let head = StateHead {
+            mesh: self.mesh(),
+            organisation: self.organisation(),
+            domain: self.domain(),
+            revision: self.revision,
+        };
+        let state = write_state(&head, &peers, self.services.all())?;
+        // What holds the written records is freed before the indices are made.
+        drop(peers);
+        Ok(Self::over(Arc::new(state), self.base.own(), self.steps.clone()))
+    }
+
+    /// Addresses at which this table may differ from an earlier one: who came, went, changed, or became or ceased to be
+    /// a peer. None if everything may: the tables do not follow from each other, or lie far apart.
+    pub fn changes_since<'a>(&'a self, earlier: &Self) -> Option<impl Iterator<Item = MeshAddress> + use<'a>> {
+        let last = earlier.steps.last()?;
+        let from = self.steps.iter().position(|step| Arc::ptr_eq(step, last))?;
+        Some(self.steps[from + 1..].iter().flat_map(|step| step.changed.iter().copied()))
+    }
+
+    /// The whole state below, which may be older than the table.
+    pub fn base(&self) -> &Arc<MeshState> {
+        self.base.state()
+    }
+
+    /// How many addresses differ from the whole state below.
+    pub fn changed_over_base(&self) -> usize {
+        self.overlay.len()
+    }
+
+    /// Random number of the mesh, the same for its whole life.
+    pub fn mesh(&self) -> [u8; 16] {
+        self.base.state().mesh()
+    }
+
+    /// Name of the organisation.
+    pub fn organisation(&self) -> &str {
+        self.base.state().organisation()
+    }
+
+    /// The search domain, for example `mesh.internal`.
+    pub fn domain(&self) -> &HostName {
+        self.base.state().domain()
+    }
+
+    /// The revision.
+    pub fn revision(&self) -> Revision {
+        self.revision
+    }
+
+    /// This server's own record, if it is in the mesh.
     pub fn own(&self) -> Option<&PeerRecord> {
-        self.own.map(|at| &self.state.peers()[at])
+        self.server_by_address(self.base.own()?.address)
     }
 
     /// The peer with that address: any server but this one and those skipped.
     pub fn peer_by_address(&self, address: MeshAddress) -> Option<&PeerRecord> {
-        let at = self.index_of(address)?;
-        (!self.is_excluded(at)).then(|| &self.state.peers()[at])
+        self.overlay.peer_by_address(&self.base, address)
     }
 
     /// The peer with that key: any server but this one and those skipped.
     pub fn peer_by_key(&self, key: &PublicKey) -> Option<&PeerRecord> {
-        let records = self.state.peers();
-        let found = self.by_key.find(self.hasher.hash_one(key), |at| records[at as usize].public_key() == key)?;
-        Some(&records[found as usize])
+        self.overlay.peer_by_key(&self.base, key)
     }
 
     /// The server with that address, this one included.
     pub fn server_by_address(&self, address: MeshAddress) -> Option<&PeerRecord> {
-        Some(&self.state.peers()[self.index_of(address)?])
+        self.overlay.server_by_address(&self.base, address)
     }
 
     /// The server of that name, this one included.
     pub fn server_by_name(&self, name: &str) -> Option<&PeerRecord> {
-        let records = self.state.peers();
-        let is_it = |at: u32| self.state.name_of(&records[at as usize]) == name;
-        Some(&records[self.by_name.find(self.hasher.hash_one(name), is_it)? as usize])
+        self.overlay.server_by_name(&self.base, name)
+    }
+
+    /// The DNS label of a server of this table.
+    pub fn name_of(&self, server: &PeerRecord) -> &str {
+        self.overlay.name_of(&self.base, server)
+    }
+
+    /// All services, sorted by name.
+    pub fn services(&self) -> &[Service] {
+        self.services.all()
+    }
+
+    /// The service of that name.
+    pub fn service(&self, name: &str) -> Option<&Service> {
+        self.services.by_name(name)
     }
 
     /// The service with that further host name; of several, the first by its own name.
     pub fn service_by_host(&self, host: &str) -> Option<&Service> {
-        let at = self.hosts.partition_point(|(name, _)| name.as_str() < host);
-        let (name, service) = self.hosts.get(at)?;
-        (name == host).then(|| &self.state.services()[*service])
+        self.services.by_host(host)
     }
 
     /// The services that have an instance on this server.
     pub fn local_services(&self) -> impl Iterator<Item = &Service> {
-        self.local_services.iter().map(|&at| &self.state.services()[at])
+        self.services.local()
+    }
+
+    /// Whether a service has an instance on that server.
+    pub fn is_hosting(&self, server: MeshAddress) -> bool {
+        self.services.hosting().contains(&server)
     }
 
     /// All peers, by address. Visits the whole mesh: for a change of the mesh, never for a packet or a query.
     pub fn peers(&self) -> impl Iterator<Item = &PeerRecord> {
-        self.state.peers().iter().enumerate().filter(|(at, _)| !self.is_excluded(*at)).map(|(_, record)| record)
+        self.overlay.peers(&self.base)
     }
 
     /// How many peers there are.
     pub fn len(&self) -> usize {
-        self.state.peers().len() - self.excluded.len()
+        self.len
     }
 
     /// Whether this server is alone.
@@ -215,44 +228,33 @@ impl PeerTable {
         self.len() == 0
     }
 
-    /// Records that were left out, and why.
-    pub fn skipped(&self) -> &[SkippedPeer] {
-        &self.skipped
-    }
-
-    fn is_excluded(&self, at: usize) -> bool {
-        self.excluded.binary_search(&(at as u32)).is_ok()
-    }
-
-    /// Where the record of an address stands: the number of addresses in use below it.
-    fn index_of(&self, address: MeshAddress) -> Option<usize> {
-        let bit = address.index() as usize;
-        if self.present[bit / 64] >> (bit % 64) & 1 == 0 {
-            return None;
-        }
-        let block = bit / BLOCK_BITS;
-        let whole = &self.present[block * BLOCK_BITS / 64..bit / 64];
-        let before: u32 = whole.iter().map(|word| word.count_ones()).sum();
-        let within = (self.present[bit / 64] & ((1 << (bit % 64)) - 1)).count_ones();
-        Some((self.ranks[block] + before + within) as usize)
+    /// Records that were left out, and why, by address.
+    pub fn skipped(&self) -> impl Iterator<Item = &SkippedPeer> {
+        self.overlay.skipped(&self.base)
     }
 }
 
 impl std::fmt::Debug for PeerTable {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("PeerTable").field("revision", &self.state.revision()).field("peers", &self.len()).finish()
+        f.debug_struct("PeerTable").field("revision", &self.revision).field("peers", &self.len()).finish()
     }
 }
 
-fn ranks(present: &[u64]) -> Box<[u32]> {
-    let mut sum = 0;
-    let ones = |block: &[u64]| block.iter().map(|word| word.count_ones()).sum::<u32>();
-    let blocks = present.chunks_exact(BLOCK_BITS / 64);
-    blocks
-        .map(|block| {
-            let before = sum;
-            sum += ones(block);
-            before
-        })
-        .collect()
+/// Why a delta is not for a table. The table stays; a whole state has to be asked for.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum DeltaError {
+    /// It is of another mesh.
+    #[error("it is a change of another mesh")]
+    Mesh,
+    /// It begins elsewhere.
+    #[error("it leads on from revision {base}, and revision {revision} is in force")]
+    Base {
+        /// Where it begins.
+        base: Revision,
+        /// What is in force.
+        revision: Revision,
+    },
+    /// It leaves a service without a server.
+    #[error("a service would have an instance on {0}, which no server has")]
+    Instance(MeshAddress),
 }

@@ -42,7 +42,7 @@ fn reads_the_golden_bytes() {
     let endpoints: Vec<_> = state.peers().iter().map(|peer| peer.endpoint().map(|e| e.to_string())).collect();
     assert_eq!(endpoints, [Some("192.0.2.1:51820".into()), Some("[2001:db8::2]:443".into()), None]);
     assert_eq!(state.peers()[1].since(), 8, "the low 32 bits");
-    let expected: Vec<_> = mesh.services.iter().map(|(s, places)| with_instances(&mesh.peers, s, places)).collect();
+    let expected: Vec<_> = mesh.services.iter().map(|(s, places)| with_instances(s, places)).collect();
     assert_eq!(state.services(), expected);
 }
 

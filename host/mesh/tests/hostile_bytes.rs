@@ -12,7 +12,7 @@ use common::{any_mesh, example};
 use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::sample::Index;
-use servos_mesh::{FORMAT, MeshState, Own, PeerTable, WireError, limits};
+use servos_mesh::{FORMAT, MeshAddress, MeshDelta, MeshState, Own, PeerEntry, PeerTable, PublicKey, WireError, limits};
 
 proptest! {
     #[test]
@@ -75,7 +75,7 @@ fn what_stands_behind_the_end_is_refused() {
 fn another_format_is_named() {
     for (bytes, format) in [(&b"<!doctype html>"[..], u32::from_le_bytes(*b"<!do")), (&[2, 0, 0, 0], 2)] {
         match MeshState::parse(bytes.to_vec().into()) {
-            Err(WireError::Format(found)) => assert_eq!(found, format),
+            Err(WireError::Format { found, expected }) => assert_eq!((found, expected), (format, FORMAT)),
             other => panic!("{other:?}"),
         }
     }
@@ -108,6 +108,67 @@ fn no_length_takes_more_memory_than_the_limit_of_one_service() {
     }
 }
 
+/// The same for a delta.
+#[test]
+fn no_length_of_a_delta_takes_more_memory_either() {
+    let (before, mut after) = (example(), example());
+    after.revision.0 += 1;
+    after.peers.remove(1);
+    after.peers[0].endpoint = None;
+    let delta = MeshDelta::between(&before.build().unwrap(), &after.build().unwrap()).unwrap().unwrap();
+    let body = delta.body().to_vec();
+    let allowed = 2 * limits::MAX_SERVICE_BYTES + 8 * body.len() + 4096;
+
+    for at in 0..body.len() {
+        for number in [u64::MAX, 1 << 40, u64::from(u32::MAX), limits::MAX_DELTA_BYTES as u64, 1 << 16, 1 << 12] {
+            let mut changed = body.clone();
+            let width = 8.min(changed.len() - at);
+            changed[at..at + width].copy_from_slice(&number.to_le_bytes()[..width]);
+            let bytes = changed.into();
+
+            let before = ALLOCATED.get();
+            let parsed = MeshDelta::parse(bytes);
+            let taken = ALLOCATED.get() - before;
+
+            assert!(taken <= allowed, "{number:#x} at byte {at} took {taken} bytes");
+            drop(parsed);
+        }
+    }
+}
+
+/// A change costs what changed: the table of a large mesh after it takes no more memory than that of a small one.
+#[test]
+fn a_change_of_a_large_mesh_takes_as_much_memory_as_of_a_small_one() {
+    let taken = |size: u32| {
+        let mut mesh = example();
+        mesh.services.clear();
+        mesh.peers = (1..=size)
+            .map(|number| PeerEntry {
+                public_key: PublicKey::from_bytes(std::array::from_fn(|at| number.to_le_bytes()[at % 4])).unwrap(),
+                endpoint: None,
+                address: MeshAddress::from_index(number).unwrap(),
+                name: format!("s{number}").parse().unwrap(),
+                since: mesh.revision,
+            })
+            .collect();
+        let before = mesh.build().unwrap();
+        mesh.revision.0 += 1;
+        for peer in &mut mesh.peers[20..30] {
+            peer.endpoint = Some("192.0.2.1:51820".parse().unwrap());
+        }
+        let delta = MeshDelta::between(&before, &mesh.build().unwrap()).unwrap().unwrap();
+        let table = PeerTable::new(Arc::new(before), None);
+        let before = ALLOCATED.get();
+        let next = table.apply(&delta).unwrap();
+        let taken = ALLOCATED.get() - before;
+        assert_eq!(next.len(), size as usize);
+        taken
+    };
+    let (small, large) = (taken(100), taken(50_000));
+    assert!(large < 64 << 10, "{large} bytes for ten peers");
+    assert!(large < small * 2, "{large} bytes, {small} in a mesh of 100");
+}
+
 /// Calls everything there is to call; returns whether the bytes parsed.
 fn use_if_it_parses(bytes: &[u8]) -> bool {
     let Ok(state) = MeshState::parse(bytes.to_vec().into()) else {
@@ -122,7 +183,7 @@ fn use_if_it_parses(bytes: &[u8]) -> bool {
     for service in state.services() {
         assert!(service.check().is_ok());
         for instance in &service.instances {
-            seen += &state.server_of(instance).address().to_string();
+            seen += &state.server(instance.server()).unwrap().address().to_string();
         }
     }
     let own = state.peers().first().map(|peer| Own { address: peer.address(), public_key: *peer.public_key() });
@@ -132,7 +193,7 @@ fn use_if_it_parses(bytes: &[u8]) -> bool {
         seen += &format!("{:?}{:?}", table.peer_by_key(peer.public_key()), table.server_by_name(state.name_of(peer)));
     }
     assert_eq!(table.peers().count(), table.len());
-    seen += &format!("{:?}{}", table.skipped(), table.local_services().count());
+    seen += &format!("{:?}{}", table.skipped().collect::<Vec<_>>(), table.local_services().count());
     !seen.is_empty()
 }
 

@@ -34,16 +34,18 @@ proptest! {
                 reachable.map(|at| (at.ip().to_canonical(), at.port()))
             );
         }
-        let expected: Vec<_> = mesh.services.iter().map(|(s, places)| with_instances(&mesh.peers, s, places)).collect();
+        let expected: Vec<_> = mesh.services.iter().map(|(s, places)| with_instances(s, places)).collect();
         prop_assert_eq!(state.services(), &expected[..]);
         for service in state.services() {
             prop_assert_eq!(state.service(service.name.as_str()), Some(service));
             service.check().unwrap();
             for instance in &service.instances {
-                prop_assert_eq!(state.server_of(instance), &state.peers()[instance.server()]);
+                let server = state.server(instance.server()).unwrap();
+                prop_assert_eq!(server.address(), instance.server());
             }
         }
         prop_assert_eq!(state.service("not-there"), None);
+        prop_assert_eq!(state.server(MeshAddress::FIRST), None);
     }
 
     #[test]
@@ -76,7 +78,7 @@ fn an_instance_on_a_server_that_left_is_left_out() {
 
     let state = mesh.build().unwrap();
 
-    let servers: Vec<_> = state.services()[0].instances.iter().map(|i| state.server_of(i).address()).collect();
+    let servers: Vec<_> = state.services()[0].instances.iter().map(|i| i.server()).collect();
     assert_eq!(servers, [address(0x3f_fffe)]);
 }
 

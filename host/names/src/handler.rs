@@ -95,7 +95,7 @@ impl Inner {
         let (name, record_type) = (query.name(), query.query_type());
         let table = &moment.mesh.table;
         let setting = self.plugins.setting(moment);
-        let domain = table.state().domain().as_str();
+        let domain = table.domain().as_str();
         let reply = match route(name, record_type, domain, |host| table.service_by_host(host).is_some()) {
             Route::Forward => return Answered::Forward,
             Route::Plugins { question, zone, otherwise } => {

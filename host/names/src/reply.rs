@@ -38,7 +38,7 @@ pub(crate) struct Setting<'a> {
 
 impl Setting<'_> {
     fn domain(&self) -> &str {
-        self.mesh.table.state().domain().as_str()
+        self.mesh.table.domain().as_str()
     }
 }
 

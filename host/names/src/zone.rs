@@ -31,7 +31,7 @@ impl Zone {
 
     /// The zone's SOA record; `negative_ttl` in seconds.
     pub(crate) fn soa(&self, mesh: &Snapshot, negative_ttl: u32) -> Option<Record> {
-        let domain = mesh.table.state().domain().as_str();
+        let domain = mesh.table.domain().as_str();
         // The generation grows with each change; the serial number counts modulo 2^32 (RFC 1982).
         let serial = mesh.generation as u32;
         let hostmaster = absolute(&format!("hostmaster.{domain}"))?;
@@ -43,10 +43,10 @@ impl Zone {
 
 /// The name of this server, as a name server.
 pub(crate) fn name_server(mesh: &Snapshot) -> Option<Name> {
-    let state = mesh.table.state();
-    match mesh.table.own() {
-        Some(own) => absolute(&format!("{}.{}", state.name_of(own), state.domain())),
-        None => absolute(state.domain().as_str()),
+    let table = &mesh.table;
+    match table.own() {
+        Some(own) => absolute(&format!("{}.{}", table.name_of(own), table.domain())),
+        None => absolute(table.domain().as_str()),
     }
 }
 

@@ -31,7 +31,7 @@ impl directory::Host for GuestState {
     }
 
     fn domain(&mut self) -> String {
-        self.snapshot.as_ref().map(|snapshot| snapshot.table.state().domain().to_string()).unwrap_or_default()
+        self.snapshot.as_ref().map(|snapshot| snapshot.table.domain().to_string()).unwrap_or_default()
     }
 
     /// Without name, and with address 0.0.0.0, until the first state of the mesh arrives.
@@ -52,7 +52,7 @@ impl directory::Host for GuestState {
     }
 
     fn service_by_name(&mut self, name: String) -> Option<types::Service> {
-        self.snapshot.as_ref()?.table.state().service(&name).map(service)
+        self.snapshot.as_ref()?.table.service(&name).map(service)
     }
 
     fn service_by_host(&mut self, host: String) -> Option<types::Service> {
@@ -61,7 +61,7 @@ impl directory::Host for GuestState {
 
     fn instances(&mut self, name: String) -> Vec<types::Instance> {
         let Some(snapshot) = &self.snapshot else { return Vec::new() };
-        let Some(service) = snapshot.table.state().service(&name) else { return Vec::new() };
+        let Some(service) = snapshot.table.service(&name) else { return Vec::new() };
         listed(snapshot, service).map(|it| instance(snapshot, service, it)).collect()
     }
 
@@ -94,13 +94,21 @@ pub(crate) fn service(service: &Service) -> types::Service {
 
 /// An instance of the snapshot's state as guests see it. Its round trip is that of its probes, else that of the tunnel.
 pub(crate) fn instance(snapshot: &Snapshot, service: &Service, instance: &Instance) -> types::Instance {
-    let peer = snapshot.table.state().server_of(instance);
-    let key = InstanceKey { service: service.name.clone(), server: peer.address(), port: instance.port() };
+    let address = instance.server();
+    let key = InstanceKey { service: service.name.clone(), server: address, port: instance.port() };
     let seen = snapshot.instance(&key);
-    let link = snapshot.link(peer.address());
+    let link = snapshot.link(address);
     let micros = |time: Duration| u32::try_from(time.as_micros()).unwrap_or(u32::MAX);
     types::Instance {
-        server: server(snapshot, peer),
+        server: types::Server {
+            // No table lets an instance lose its server.
+            name: snapshot
+                .table
+                .server_by_address(address)
+                .map(|peer| snapshot.table.name_of(peer).to_owned())
+                .unwrap_or_default(),
+            address: address.ipv4().octets().into(),
+        },
         port: instance.port(),
         weight_hint: instance.weight(),
         health: match seen.map_or(Health::Unknown, |seen| seen.health) {
@@ -124,20 +132,16 @@ pub(crate) fn instance(snapshot: &Snapshot, service: &Service, instance: &Instan
 }
 
 fn server(snapshot: &Snapshot, peer: &PeerRecord) -> types::Server {
-    types::Server {
-        name: snapshot.table.state().name_of(peer).to_owned(),
-        address: peer.address().ipv4().octets().into(),
-    }
+    types::Server { name: snapshot.table.name_of(peer).to_owned(), address: peer.address().ipv4().octets().into() }
 }
 
 /// At most [`MAX_INSTANCES_LISTED`] instances, in the order of the state: all of this server's, then the first others.
 fn listed<'a>(snapshot: &'a Snapshot, service: &'a Service) -> impl Iterator<Item = &'a Instance> {
     let all = service.instances.as_slice();
     let own = snapshot.table.own().map(|own| own.address());
-    let address = |instance: &Instance| snapshot.table.state().server_of(instance).address();
     // Sorted by server, and servers are sorted by address.
-    let first = own.map_or(0, |own| all.partition_point(|instance| address(instance) < own));
-    let here = own.map_or(0, |own| all[first..].partition_point(|instance| address(instance) <= own));
+    let first = own.map_or(0, |own| all.partition_point(|instance| instance.server() < own));
+    let here = own.map_or(0, |own| all[first..].partition_point(|instance| instance.server() <= own));
     let here = here.min(MAX_INSTANCES_LISTED);
     let before = first.min(MAX_INSTANCES_LISTED - here);
     let after = MAX_INSTANCES_LISTED - here - before;

@@ -17,7 +17,7 @@ fn context() -> PolicyContext {
 }
 
 fn candidates(mesh: &servos_mesh::Snapshot, count: usize) -> Vec<Candidate> {
-    let service = mesh.table.state().service("api").unwrap();
+    let service = mesh.table.service("api").unwrap();
     let candidate = |instance: &Instance| Candidate { instance: *instance, current_weight: None };
     service.instances[..count].iter().map(candidate).collect()
 }
@@ -80,7 +80,7 @@ fn a_plugin_that_refuses_its_settings_leaves_the_others_running() {
 fn weights_come_from_the_first_plugin_that_gives_sound_ones() {
     let root = tempfile::tempdir().unwrap();
     let mesh = mesh::snapshot();
-    let service = mesh.table.state().service("api").unwrap();
+    let service = mesh.table.service("api").unwrap();
     // Trials have two candidates.
     let host = host(root.path(), vec![("first", guest::weighting(&[1, 2])), ("second", guest::weighting(&[30, 40]))]);
     assert_eq!(host.weigh(&mesh, service, &candidates(&mesh, 2)), Some(vec![1, 2]));

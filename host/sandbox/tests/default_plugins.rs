@@ -67,7 +67,7 @@ fn dns_naming_knows_services_servers_and_addresses() {
 fn traefik_failover_takes_what_is_unhealthy_out() {
     let (_root, host) = bundle();
     let mesh = mesh::snapshot();
-    let service = mesh.table.state().service("api").unwrap();
+    let service = mesh.table.service("api").unwrap();
     let candidates: Vec<_> =
         service.instances.iter().map(|&instance| Candidate { instance, current_weight: None }).collect();
     let weights = host.weigh(&mesh, service, &candidates).unwrap();

@@ -33,7 +33,7 @@ struct Asked {
 
 impl Asked {
     fn service(&self) -> &Service {
-        &self.mesh.table.state().services()[self.service]
+        &self.mesh.table.services()[self.service]
     }
 
     fn describe(&self) -> String {
@@ -56,7 +56,7 @@ fn asked() -> Vec<Asked> {
     ];
     let mut asked = Vec::new();
     for (_, mesh) in meshes::all() {
-        for (service, found) in mesh.table.state().services().iter().enumerate() {
+        for (service, found) in mesh.table.services().iter().enumerate() {
             for (weights, weight) in in_force {
                 for count in [0, 1, found.instances.len()] {
                     let candidates = found.instances.iter().take(count).enumerate();

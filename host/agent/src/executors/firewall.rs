@@ -132,7 +132,6 @@ fn text(step: &servos_firewall::Step) -> String {
 }
 
 fn local_instances(snapshot: &Snapshot) -> Vec<LocalInstance> {
-    let state = snapshot.table.state();
     let Some(own) = snapshot.table.own().map(|own| own.address()) else { return Vec::new() };
     let mut found = Vec::new();
     for service in snapshot.table.local_services() {
@@ -140,7 +139,7 @@ fn local_instances(snapshot: &Snapshot) -> Vec<LocalInstance> {
             Protocol::Http | Protocol::Tcp => Transport::Tcp,
             Protocol::Udp => Transport::Udp,
         };
-        let here = service.instances.iter().filter(|instance| state.server_of(instance).address() == own);
+        let here = service.instances.iter().filter(|instance| instance.server() == own);
         found.extend(here.map(|instance| LocalInstance {
             service: service.name.to_string(),
             transport,

@@ -2,6 +2,8 @@
 
 #![allow(dead_code, reason = "each test file uses its part")]
 
+pub mod history;
+
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -101,10 +103,9 @@ pub fn address(index: u32) -> MeshAddress {
     MeshAddress::from_index(index).unwrap()
 }
 
-/// The service as a state of these peers must hold it.
-pub fn with_instances(peers: &[PeerEntry], service: &Service, places: &[Place]) -> Service {
-    let server = |address| peers.iter().position(|peer| peer.address == address).unwrap() as u32;
-    let instances = places.iter().map(|&(at, port, weight)| Instance::new(server(at), port, weight)).collect();
+/// The service as it is read back.
+pub fn with_instances(service: &Service, places: &[Place]) -> Service {
+    let instances = places.iter().map(|&(server, port, weight)| Instance::new(server, port, weight)).collect();
     Service { instances, ..service.clone() }
 }
 
@@ -155,7 +156,7 @@ prop_compose! {
 }
 
 prop_compose! {
-    fn any_service()(
+    pub fn any_service()(
         protocol in prop_oneof![Just(Protocol::Http), Just(Protocol::Tcp), Just(Protocol::Udp)],
         port in 1_u16..,
         mesh_failover in any::<bool>(),

@@ -130,13 +130,13 @@ impl HostResolver {
     }
 
     fn wanted(&self, mesh: &Snapshot) -> Wanted {
-        let state = mesh.table.state();
-        let hosts = state.services().iter().flat_map(|service| &service.hosts);
+        let table = &mesh.table;
+        let hosts = table.services().iter().flat_map(|service| &service.hosts);
         Wanted {
             choice: self.0.settings.resolver,
             loopback: self.0.settings.loopback,
             address: self.0.address,
-            domain: state.domain().clone(),
+            domain: table.domain().clone(),
             hosts: hosts.cloned().collect(),
             upstreams: self.0.settings.upstreams.clone(),
             fallback_upstreams: self.0.settings.fallback_upstreams,

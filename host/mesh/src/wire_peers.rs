@@ -1,0 +1,74 @@
+//! Peer records and their names between bytes and values, for states and deltas alike.
+
+use zerocopy::{FromBytes, IntoBytes};
+
+use crate::codec::WireError;
+use crate::{DnsLabel, MeshAddress, PeerRecord};
+
+/// Reads records where they are: addresses in range, sorted and unique, each with a name in `names`.
+pub(crate) fn check_peers<'a>(peers: &'a [u8], names: &[u8]) -> Result<&'a [PeerRecord], WireError> {
+    let Ok(records) = <[PeerRecord]>::ref_from_bytes(peers) else {
+        return Err(WireError::invalid("peers", format!("{} bytes are no multiple of 64", peers.len())));
+    };
+    let mut before = None;
+    for (at, record) in records.iter().enumerate() {
+        let address = server_address(record.address.get())
+            .map_err(|problem| WireError::invalid(format!("peer {at}"), problem))?;
+        if before.is_some_and(|before| before >= address) {
+            return Err(WireError::invalid(format!("peer {at}"), "is not sorted by address, or not unique"));
+        }
+        before = Some(address);
+        if !name_at(names, record.name_offset.get()).is_some_and(DnsLabel::is_valid) {
+            return Err(WireError::invalid(format!("peer {at}"), "has no name that is a DNS label"));
+        }
+    }
+    Ok(records)
+}
+
+/// An address that a server may have, of its index.
+pub(crate) fn server_address(index: u32) -> Result<MeshAddress, String> {
+    let address = MeshAddress::from_index(index).map_err(|error| error.to_string())?;
+    if address == MeshAddress::FIRST || address == MeshAddress::LAST {
+        return Err(format!("has the reserved address {address}"));
+    }
+    Ok(address)
+}
+
+/// The name at `offset` of a names section.
+pub(crate) fn name_at(names: &[u8], offset: u32) -> Option<&str> {
+    std::str::from_utf8(name_bytes_at(names, offset)?).ok()
+}
+
+/// The same, of a section that was checked, where only sameness is asked.
+pub(crate) fn name_bytes_at(names: &[u8], offset: u32) -> Option<&[u8]> {
+    let (length, rest) = names.get(offset as usize..)?.split_first()?;
+    rest.get(..usize::from(*length))
+}
+
+/// Records and their names, one behind the other as they come.
+#[derive(Debug, Default)]
+pub(crate) struct PeerWriter {
+    pub(crate) peers: Vec<u8>,
+    pub(crate) names: Vec<u8>,
+}
+
+impl PeerWriter {
+    pub(crate) fn with_capacity(records: usize, names: usize) -> Self {
+        Self { peers: Vec::with_capacity(records * size_of::<PeerRecord>()), names: Vec::with_capacity(names) }
+    }
+
+    /// Writes a record behind the others; where its name stands is filled in.
+    pub(crate) fn push(&mut self, record: &PeerRecord, name: &str) -> Result<(), WireError> {
+        let offset = u32::try_from(self.names.len()).map_err(|_| WireError::invalid("names", "over 4 GiB"))?;
+        self.peers.extend_from_slice(PeerRecord { name_offset: offset.into(), ..*record }.as_bytes());
+        let length = u8::try_from(name.len()).map_err(|_| WireError::invalid("names", "a name over 255 bytes"))?;
+        self.names.push(length);
+        self.names.extend_from_slice(name.as_bytes());
+        Ok(())
+    }
+
+    /// What was written.
+    pub(crate) fn records(&self) -> &[PeerRecord] {
+        <[PeerRecord]>::ref_from_bytes(&self.peers).expect("whole records were written")
+    }
+}
