@@ -3,11 +3,12 @@
 mod support;
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
-use servos_mesh::MeshAddress;
+use servos_mesh::{MeshAddress, MeshDelta, PeerTable, Revision};
 use servos_tunnel::{Applied, PrivateKey, TunnelEvent};
-use support::{Server, World};
+use support::{Server, World, state};
 
 #[test]
 fn a_peer_that_leaves_loses_its_session_at_once() {
@@ -152,6 +153,48 @@ fn two_addresses_in_one_mesh_are_two_sessions() {
     world.seconds(1);
     assert_eq!(world.nodes[0].marks(), [11, 12, 13, 14, 15]);
     assert_eq!(world.nodes[0].device.sessions().len(), 5);
+}
+
+/// The same changes as deltas: the same comes of them, and only the sessions of changed peers are looked at.
+#[test]
+fn a_delta_visits_the_sessions_of_changed_peers_alone() {
+    let mut world = World::new(6);
+    let servers: Vec<Server> = world.nodes[1..].iter().map(|node| node.server.clone()).collect();
+    let first = state(&servers, Revision(1));
+    let table = Arc::new(PeerTable::new(Arc::new(state(&servers, Revision(1))), None));
+    world.nodes[0].device.apply(world.now, table.clone());
+    for to in 1..6 {
+        world.send(0, to, to as u32);
+    }
+    world.seconds(1);
+    let visited = |world: &World| world.nodes[0].device.counters().sessions_visited;
+    let before = visited(&world);
+
+    let mut changed = servers.clone();
+    changed[0].endpoint = Some("203.0.113.1:1".parse().unwrap());
+    changed[1].key = PrivateKey::generate();
+    changed.remove(2);
+    let second = state(&changed, Revision(2));
+    let delta = MeshDelta::between(&first, &second).unwrap().unwrap();
+    let next = Arc::new(table.apply(&delta).unwrap());
+    let applied = world.nodes[0].device.apply(world.now, next.clone());
+
+    assert_eq!((applied.ended, applied.endpoints + applied.untouched), (2, 3));
+    assert_eq!(visited(&world) - before, 3, "the other two are not looked at");
+    world.seconds(1);
+    world.send(0, 3, 33);
+    world.send(0, 4, 44);
+    world.seconds(1);
+    assert_eq!(world.nodes[3].marks(), [3], "it has left");
+    assert_eq!(world.nodes[4].marks(), [4, 44]);
+
+    // A peer that nobody talks to costs no visit.
+    let before = visited(&world);
+    let mut more = changed.clone();
+    more.push(Server::new(200));
+    let delta = MeshDelta::between(&second, &state(&more, Revision(3))).unwrap().unwrap();
+    let applied = world.nodes[0].device.apply(world.now, Arc::new(next.apply(&delta).unwrap()));
+    assert_eq!((applied.ended, applied.endpoints, visited(&world)), (0, 0, before));
 }
 
 fn address(world: &World, node: usize) -> MeshAddress {

@@ -126,6 +126,32 @@ impl WakeupFilter {
         self.forget_events_of_the_unknown()
     }
 
+    /// The same where only `changed` may differ from what was set before: costs these alone.
+    ///
+    /// # Errors
+    ///
+    /// [`WakeupError::Map`]; the same changes may be given again.
+    pub fn follow(&mut self, table: &PeerTable, changed: impl Iterator<Item = MeshAddress>) -> Result<(), WakeupError> {
+        for address in changed {
+            let known = table.peer_by_address(address).is_some();
+            if known != self.known.contains(address.index()) {
+                // What the kernel did not take is not known here either, so that it is tried again.
+                if let Err(problem) = self.change_known(address, known) {
+                    self.known.set(address, !known);
+                    return Err(problem);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn change_known(&mut self, address: MeshAddress, known: bool) -> Result<(), WakeupError> {
+        self.known.set(address, known);
+        let (index, word) = self.known.word_of(address);
+        self.known_map.set(index, word, 0).map_err(WakeupError::Map)?;
+        if known { Ok(()) } else { self.set_active(address, false) }
+    }
+
     /// Whether a peer has a session. Either way its pending wake event is seen to.
     ///
     /// # Errors

@@ -65,6 +65,32 @@ fn a_change_of_the_mesh_changes_the_verdicts() {
     });
 }
 
+/// Only what the change names is looked at: the rest stays as it was set before.
+#[test]
+fn a_named_change_of_the_mesh_changes_the_verdicts_that_it_names() {
+    on_stage(async |mut stage| {
+        stage.filter.set_active(address(PEER), true).expect("active");
+        let next = table(&[NOBODY]);
+        stage.filter.follow(&next, [PEER, NOBODY].map(address).into_iter()).expect("followed");
+
+        stage.send(NOBODY, 3);
+        stage.send(PEER, 4);
+        stage.send(OTHER_PEER, 2);
+
+        assert_eq!(stage.read(), 5);
+        assert_eq!((stage.counters().unknown, stage.counters().woke), (4, 5));
+        assert_eq!(stage.wake().await, address(NOBODY));
+        assert_eq!(stage.wake().await, address(OTHER_PEER), "not named, so it stays");
+
+        // Whoever comes back has no session.
+        stage.filter.follow(&table(&[PEER]), [PEER, NOBODY].map(address).into_iter()).expect("followed");
+        stage.send(PEER, 1);
+        stage.send(NOBODY, 1);
+        assert_eq!(stage.wake().await, address(PEER));
+        assert_eq!((stage.counters().active, stage.counters().unknown), (0, 5));
+    });
+}
+
 #[test]
 fn errors_say_what_is_wrong() {
     std::thread::spawn(|| {

@@ -90,7 +90,7 @@ impl TunnelPart {
     }
 
     fn steps(&self, snapshot: &Snapshot) -> Vec<String> {
-        let revision = snapshot.table.state().revision();
+        let revision = snapshot.table.revision();
         let Some(in_force) = &self.in_force else {
             return vec![format!(
                 "make {} with {}/{}, MTU {}, UDP port {}, {} known peers of revision {revision}",
@@ -104,7 +104,7 @@ impl TunnelPart {
         };
         let mut steps = Vec::new();
         if !Arc::ptr_eq(&in_force.table, &snapshot.table) {
-            let before = in_force.table.state().revision();
+            let before = in_force.table.revision();
             steps.push(format!("go from revision {before} to {revision}: {} known peers", snapshot.table.len()));
         }
         if in_force.mtu != self.wanted_mtu() {
@@ -210,15 +210,19 @@ impl TunnelPart {
         let Some(in_force) = &mut self.in_force else { return };
         if !Arc::ptr_eq(&in_force.table, &snapshot.table) {
             // Known before routed: the filter must not drop the first packet to a peer that the tunnel knows.
-            if let Filter::Attached(filter) = &mut *self.filter.lock()
-                && let Err(problem) = filter.set_known(&snapshot.table)
-            {
-                applied.errors.push(chain(&problem));
-                return;
+            if let Filter::Attached(filter) = &mut *self.filter.lock() {
+                let known = match snapshot.table.changes_since(&in_force.table) {
+                    Some(changed) => filter.follow(&snapshot.table, changed),
+                    None => filter.set_known(&snapshot.table),
+                };
+                if let Err(problem) = known {
+                    applied.errors.push(chain(&problem));
+                    return;
+                }
             }
             tunnel.apply(snapshot.table.clone());
             in_force.table = snapshot.table.clone();
-            applied.done.push(format!("went to revision {}", snapshot.table.state().revision()));
+            applied.done.push(format!("went to revision {}", snapshot.table.revision()));
         }
         if in_force.mtu != wanted_mtu {
             match tunnel.set_mtu(wanted_mtu) {

@@ -1,4 +1,5 @@
-//! A new table: swapped in one step, then the sessions are looked at, and no other peer.
+//! A new table: swapped in one step, then sessions are looked at, and no other peer: those of the peers that changed,
+//! or all of them where that is not known.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -7,6 +8,7 @@ use serde::Serialize;
 use servos_mesh::PeerTable;
 
 use super::Device;
+use super::peer::PeerId;
 
 /// What a new table meant for the sessions.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
@@ -23,7 +25,14 @@ impl Device {
     /// Makes `table` the one that packets and handshakes are looked up in.
     pub fn apply(&self, now: Instant, table: Arc<PeerTable>) -> Applied {
         let Some(before) = self.peers.swap(table.clone()) else { return Applied::default() };
-        let cells = self.sessions.read().all();
+        let (cells, all) = {
+            let sessions = self.sessions.read();
+            let cells = match table.changes_since(&before) {
+                Some(changed) => sessions.by_peers(changed.map(PeerId::from)),
+                None => sessions.all(),
+            };
+            (cells, sessions.len())
+        };
         let mut applied = Applied::default();
         for cell in cells {
             self.common.counters.sessions_visited.one();
@@ -39,8 +48,9 @@ impl Device {
                 Some(endpoint) if known != Some(endpoint) => session.take_endpoint(now, known, endpoint),
                 _ => false,
             };
-            *if taken { &mut applied.endpoints } else { &mut applied.untouched } += 1;
+            applied.endpoints += usize::from(taken);
         }
+        applied.untouched = all.saturating_sub(applied.ended + applied.endpoints);
         applied
     }
 }

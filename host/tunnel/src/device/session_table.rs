@@ -1,6 +1,6 @@
 //! The sessions there are: by slot (the upper 24 bits of a receiver index) and by peer.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::sync::Arc;
 
 use super::peer::PeerId;
@@ -58,6 +58,12 @@ impl SessionTable {
 
     pub(super) fn all(&self) -> Vec<SessionCell> {
         self.slots.iter().flatten().cloned().collect()
+    }
+
+    /// Those of some peers, each once.
+    pub(super) fn by_peers(&self, peers: impl Iterator<Item = PeerId>) -> Vec<SessionCell> {
+        let slots: BTreeSet<u32> = peers.filter_map(|peer| self.by_peer.get(&peer).copied()).collect();
+        slots.into_iter().filter_map(|slot| self.by_slot(slot)).collect()
     }
 
     pub(super) fn peers(&self) -> impl Iterator<Item = PeerId> {

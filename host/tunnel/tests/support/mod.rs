@@ -10,7 +10,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use rand::rngs::StdRng;
 use rand::{Rng as _, SeedableRng as _};
-use servos_mesh::{MeshAddress, MeshStateBuilder, PeerEntry, PeerTable, Revision};
+use servos_mesh::{MeshAddress, MeshState, MeshStateBuilder, PeerEntry, PeerTable, Revision};
 use servos_tunnel::device::{DatagramBatch, Endpoint};
 use servos_tunnel::limits::Limits;
 use servos_tunnel::{Device, PrivateKey};
@@ -37,7 +37,11 @@ pub fn mesh_address(number: u32) -> MeshAddress {
 }
 
 pub fn table<'a>(servers: impl IntoIterator<Item = &'a Server>) -> Arc<PeerTable> {
-    let mut builder = MeshStateBuilder::new([7; 16], "test", "mesh.internal".parse().unwrap(), Revision(1));
+    Arc::new(PeerTable::new(Arc::new(state(servers, Revision(1))), None))
+}
+
+pub fn state<'a>(servers: impl IntoIterator<Item = &'a Server>, revision: Revision) -> MeshState {
+    let mut builder = MeshStateBuilder::new([7; 16], "test", "mesh.internal".parse().unwrap(), revision);
     for server in servers {
         builder.peer(PeerEntry {
             public_key: server.key.public_key(),
@@ -47,7 +51,7 @@ pub fn table<'a>(servers: impl IntoIterator<Item = &'a Server>) -> Arc<PeerTable
             since: Revision(1),
         });
     }
-    Arc::new(PeerTable::new(Arc::new(builder.build().unwrap()), None))
+    builder.build().unwrap()
 }
 
 /// An IPv4 packet of `length` bytes with `mark` behind its header.
