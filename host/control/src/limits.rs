@@ -40,6 +40,14 @@ pub const MAX_HEADERS: usize = 64;
 /// connection may not.
 pub const STALLED_WRITE: Duration = Duration::from_secs(30);
 
+/// Revisions since which an organisation's changes are remembered. Servers hold a poll and are told of each; one whose
+/// connection broke is back within seconds.
+pub const MAX_REMEMBERED_REVISIONS: usize = 64;
+
+/// Bytes of an organisation's remembered changes: some 80,000 servers. Each revision that servers ask from costs up to as
+/// much again until the next change.
+pub const MAX_REMEMBERED_BYTES: usize = 8 << 20;
+
 /// Connections at one time: a long poll a server, and room. Each costs a file and some 40 KiB.
 pub const MAX_CONNECTIONS: usize = 131_072;
 

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use proptest::prelude::*;
 use servos_control::endpoint::{self, Origin};
+use servos_control::http::a_im;
 use servos_control::http::if_none_match::IfNoneMatch;
 use servos_control::http::prefer;
 use servos_mesh::api::EndpointReport;
@@ -124,4 +125,38 @@ fn an_endpoint_is_what_was_told_or_else_where_it_came_from() {
     {
         assert!(resolve(Some(useless), "192.0.2.1").is_err(), "{useless}");
     }
+}
+
+#[test]
+fn a_manipulation_is_accepted_if_it_is_named() {
+    let accepts = |values: &[&str]| a_im::accepts(values.iter().map(|value| value.as_bytes()), "servos-mesh-delta");
+    for yes in [
+        &["servos-mesh-delta"][..],
+        &["vcdiff, gzip;q=0.3 , Servos-Mesh-Delta ;q=0.001"],
+        &["vcdiff", ",,servos-mesh-delta;x=0"],
+        &["servos-mesh-delta;q=0, servos-mesh-delta"],
+    ] {
+        assert!(accepts(yes), "{yes:?}");
+    }
+    for no in [
+        &[][..],
+        &[""],
+        &["servos-mesh", "mesh-delta"],
+        &["servos-mesh-delta;q=0"],
+        &["servos-mesh-delta ; Q=0.000"],
+        &["*"],
+        &["\u{e9}, servos-mesh-delta x"],
+    ] {
+        assert!(!accepts(no), "{no:?}");
+    }
+    assert!(!a_im::accepts([&b"\xff, servos-mesh-delta"[..]], "servos-mesh-delta"), "no text");
+}
+
+/// A delta leads on from the same bytes, not from something as good.
+#[test]
+fn weak_tags_are_no_base() {
+    let known = IfNoneMatch::parse([&b"W/\"1\", \"2\", \"3\""[..]]);
+    assert!(known.matches("\"1\""));
+    assert_eq!(known.strong().collect::<Vec<_>>(), [b"\"2\"", b"\"3\""]);
+    assert_eq!(IfNoneMatch::parse([&b"*"[..]]).strong().count(), 0);
 }

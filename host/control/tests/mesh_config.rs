@@ -58,8 +58,11 @@ async fn a_server_is_told_of_its_mesh_and_its_resources() {
     let check = api.health_check.as_ref().unwrap();
     assert_eq!(check.path.as_deref(), Some("/healthz"));
     assert_eq!((check.interval, check.timeout), (Duration::from_millis(500), Duration::from_millis(400)));
-    let weights: Vec<_> =
-        api.instances.iter().map(|i| (state.name_of(state.server_of(i)), i.port(), i.weight())).collect();
+    let weights: Vec<_> = api
+        .instances
+        .iter()
+        .map(|i| (state.name_of(state.server(i.server()).unwrap()), i.port(), i.weight()))
+        .collect();
     assert_eq!(weights, [("s1", 8080, 100), ("s2", 8080, 200)]);
 }
 

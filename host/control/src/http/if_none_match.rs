@@ -5,8 +5,17 @@
 pub enum IfNoneMatch {
     /// `*`: whatever there is.
     Any,
-    /// One of these, quotes included, without the mark of weakness. Empty if it says nothing that can be read.
-    Tags(Vec<Vec<u8>>),
+    /// One of these. Empty if it says nothing that can be read.
+    Tags(Vec<EntityTag>),
+}
+
+/// An entity tag as a client writes it (RFC 9110 §8.8.3).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct EntityTag {
+    /// `W/`: of something as good as what was sent, and perhaps not the same bytes.
+    pub weak: bool,
+    /// Quotes included.
+    pub opaque: Vec<u8>,
 }
 
 impl IfNoneMatch {
@@ -30,13 +39,22 @@ impl IfNoneMatch {
     pub fn matches(&self, etag: &str) -> bool {
         match self {
             Self::Any => true,
-            Self::Tags(tags) => tags.iter().any(|tag| tag == etag.as_bytes()),
+            Self::Tags(tags) => tags.iter().any(|tag| tag.opaque == etag.as_bytes()),
         }
+    }
+
+    /// The tags, quotes included, of what the client has to the byte: what a delta may lead on from.
+    pub fn strong(&self) -> impl Iterator<Item = &[u8]> {
+        let tags = match self {
+            Self::Any => &[],
+            Self::Tags(tags) => tags.as_slice(),
+        };
+        tags.iter().filter(|tag| !tag.weak).map(|tag| tag.opaque.as_slice())
     }
 }
 
 /// A list with empty elements allowed (RFC 9110 §5.6.1.2). None if it is malformed.
-fn parse_list(mut rest: &[u8]) -> Option<Vec<Vec<u8>>> {
+fn parse_list(mut rest: &[u8]) -> Option<Vec<EntityTag>> {
     let mut tags = Vec::new();
     loop {
         rest = skip_blanks(rest);
@@ -47,7 +65,7 @@ fn parse_list(mut rest: &[u8]) -> Option<Vec<Vec<u8>>> {
             return Some(tags);
         }
         let (tag, behind) = parse_tag(rest)?;
-        tags.push(tag.to_vec());
+        tags.push(tag);
         rest = skip_blanks(behind);
         if !rest.is_empty() && !rest.starts_with(b",") {
             return None;
@@ -55,13 +73,15 @@ fn parse_list(mut rest: &[u8]) -> Option<Vec<Vec<u8>>> {
     }
 }
 
-/// `[W/]"…"`; returns it without `W/`, and what follows.
-fn parse_tag(text: &[u8]) -> Option<(&[u8], &[u8])> {
-    let text = text.strip_prefix(b"W/").unwrap_or(text);
+/// `[W/]"…"`; returns it, and what follows.
+fn parse_tag(written: &[u8]) -> Option<(EntityTag, &[u8])> {
+    let text = written.strip_prefix(b"W/").unwrap_or(written);
     let inner = text.strip_prefix(b"\"")?;
     let length = inner.iter().position(|&byte| byte == b'"')?;
     let is_tag_character = |&byte: &u8| byte == 0x21 || (0x23..=0x7e).contains(&byte) || byte >= 0x80;
-    inner[..length].iter().all(is_tag_character).then(|| text.split_at(length + 2))
+    let (opaque, behind) = text.split_at(length + 2);
+    let tag = EntityTag { weak: text.len() < written.len(), opaque: opaque.to_vec() };
+    inner[..length].iter().all(is_tag_character).then_some((tag, behind))
 }
 
 fn skip_blanks(text: &[u8]) -> &[u8] {

@@ -1,24 +1,24 @@
-//! `GET /api/v1/mesh/config`: the mesh, or that it has not changed; held until it does if asked to.
+//! `GET /api/v1/mesh/config`: the mesh, what changed in it, or that nothing did; held until it does if asked to.
 
-use axum::body::Body;
+use axum::body::{Body, Bytes};
 use axum::extract::State as Extract;
 use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE, ETAG, IF_NONE_MATCH, VARY};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode};
 use rand::Rng;
 use servos_mesh::Revision;
-use servos_mesh::api::MESH_STATE_TYPE;
+use servos_mesh::api::{A_IM, DELTA_BASE, DELTA_MANIPULATION, IM, MESH_DELTA_TYPE, MESH_STATE_TYPE};
 use tokio::time::{Duration, Instant};
 
 use super::caller::Caller;
 use super::error::ApiError;
 use super::if_none_match::IfNoneMatch;
-use super::{State, prefer, stopped};
+use super::{State, a_im, prefer, stopped};
 use crate::limits::{MAX_WAIT, WAIT_JITTER};
 use crate::live::EncodedState;
 
 const PREFERENCE_APPLIED: HeaderName = HeaderName::from_static("preference-applied");
 
-/// 200 with the whole mesh, or 304.
+/// 200 with the whole mesh, 226 with what changed since what the client has, or 304.
 pub(super) async fn mesh_config(
     Extract(shared): State,
     caller: Caller,
@@ -27,6 +27,7 @@ pub(super) async fn mesh_config(
     let organisation = shared.live.organisation(caller.holder.organisation);
     let organisation = organisation.ok_or_else(ApiError::unknown_credential)?;
     let known = IfNoneMatch::parse(headers.get_all(IF_NONE_MATCH).iter().map(HeaderValue::as_bytes));
+    let takes_deltas = a_im::accepts(headers.get_all(A_IM).iter().map(HeaderValue::as_bytes), DELTA_MANIPULATION);
     let wait = prefer::wait(headers.get_all("prefer").iter().map(HeaderValue::as_bytes));
     let wait = wait.map(|wait| wait.min(MAX_WAIT)).filter(|wait| !wait.is_zero());
     let until = wait.map(|wait| Instant::now() + jittered(wait));
@@ -42,7 +43,11 @@ pub(super) async fn mesh_config(
             let state = shared.live.state(&organisation).await?;
             // The mesh may have moved on while it was encoded, to what the server knows.
             if !known.matches(&state.revision.etag()) {
-                return Ok(whole(&state, held));
+                let delta = if takes_deltas { delta_for(&known, &state).await } else { None };
+                return Ok(match delta {
+                    Some((base, delta)) => changed(&state, base, delta, held),
+                    None => whole(&state, held),
+                });
             }
         }
         let Some(until) = until else { return Ok(unchanged(revision, None)) };
@@ -72,6 +77,27 @@ fn whole(state: &EncodedState, held: Option<Duration>) -> Response<Body> {
     response
 }
 
+/// The delta from the latest revision that the client has and that is remembered.
+async fn delta_for(known: &IfNoneMatch, state: &EncodedState) -> Option<(Revision, Bytes)> {
+    let revisions = known.strong().filter_map(|tag| Revision::from_etag(std::str::from_utf8(tag).ok()?).ok());
+    let base = revisions.filter(|base| state.is_remembered(*base)).max()?;
+    Some((base, state.delta_from(base).await?))
+}
+
+/// 226 (RFC 3229 §10.4.1). Caches that do not know that status pass it on and keep nothing.
+fn changed(state: &EncodedState, base: Revision, delta: Bytes, held: Option<Duration>) -> Response<Body> {
+    let mut response = Response::new(Body::from(delta));
+    *response.status_mut() = StatusCode::IM_USED;
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static(MESH_DELTA_TYPE));
+    headers.insert(IM, HeaderValue::from_static(DELTA_MANIPULATION));
+    if let Ok(tag) = HeaderValue::from_str(&base.etag()) {
+        headers.insert(DELTA_BASE, tag);
+    }
+    describe(&mut response, state.revision, held);
+    response
+}
+
 fn unchanged(revision: Revision, held: Option<Duration>) -> Response<Body> {
     let mut response = Response::new(Body::empty());
     *response.status_mut() = StatusCode::NOT_MODIFIED;
@@ -79,7 +105,7 @@ fn unchanged(revision: Revision, held: Option<Duration>) -> Response<Body> {
     response
 }
 
-/// What 200 and 304 both say (RFC 9110 §15.4.5).
+/// What 200, 226 and 304 all say (RFC 9110 §15.4.5).
 fn describe(response: &mut Response<Body>, revision: Revision, held: Option<Duration>) {
     let headers = response.headers_mut();
     if let Ok(tag) = HeaderValue::from_str(&revision.etag()) {

@@ -1,5 +1,6 @@
 //! The HTTP API of `servos_mesh::api`: who asks, what they get, and how long they may take.
 
+pub mod a_im;
 pub mod enrol_throttle;
 pub mod if_none_match;
 pub mod prefer;

@@ -6,6 +6,7 @@
 //! cannot bring the deleted credential back after it.
 
 mod credentials;
+mod encoded;
 mod notice;
 mod organisation;
 mod worker;
@@ -24,7 +25,8 @@ use crate::secrets::SecretHash;
 use crate::store::{Changes, CredentialHolder, Cursor, OrganisationId, Store, StoreError};
 use credentials::Credentials;
 
-pub use organisation::{EncodedState, LiveOrganisation, PublishError};
+pub use encoded::EncodedState;
+pub use organisation::{LiveOrganisation, PublishError};
 pub use worker::{Worker, WorkerError};
 
 /// The copies, and the threads that keep them.

@@ -3,23 +3,14 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use bytes::Bytes;
 use parking_lot::RwLock;
 use servos_mesh::{Revision, WireError};
 use tokio::sync::{Mutex, watch};
 use tracing::{debug, error};
 
+use super::encoded::EncodedState;
 use super::worker::{Worker, WorkerError};
 use crate::store::{OrganisationId, Store, StoreError};
-
-/// A revision as it is sent.
-#[derive(Debug)]
-pub struct EncodedState {
-    /// Which.
-    pub revision: Revision,
-    /// The body, the same for every server.
-    pub body: Bytes,
-}
 
 /// An organisation.
 #[derive(Debug)]
@@ -106,7 +97,8 @@ impl LiveOrganisation {
             error!(%source, "the mesh does not encode; servers keep what they have");
             PublishError::Encode(source)
         })?;
-        let encoded = Arc::new(EncodedState { revision: state.revision(), body: state.body().clone() });
+        let before = self.encoded.read().clone();
+        let encoded = Arc::new(EncodedState::after(before.as_deref(), state));
         debug!(revision = %encoded.revision, bytes = encoded.body.len(), "mesh encoded");
         *self.encoded.write() = Some(encoded.clone());
         Ok(encoded)

@@ -23,7 +23,7 @@ use servos_control::http::Api;
 use servos_control::live::Live;
 use servos_control::store::Store;
 use servos_control::tls;
-use servos_mesh::{EnrolmentToken, MeshState};
+use servos_mesh::{EnrolmentToken, MeshDelta, MeshState, PeerTable};
 use sha2::{Digest, Sha256};
 
 /// Longer than anything here takes on a slow machine.
@@ -242,6 +242,20 @@ pub async fn state_of(response: Response) -> MeshState {
     let state = MeshState::parse(response.bytes().await.unwrap()).unwrap();
     assert_eq!(tag, state.revision().etag());
     state
+}
+
+/// The delta of an answer 226, and the state that it leads to from `before`.
+pub async fn delta_of(response: Response, before: &MeshState) -> (MeshDelta, Arc<MeshState>) {
+    assert_eq!(response.status(), StatusCode::IM_USED);
+    assert_eq!(header(&response, "content-type"), "application/vnd.servos.mesh-delta");
+    assert_eq!(header(&response, "im"), "servos-mesh-delta");
+    assert_eq!(header(&response, "delta-base"), before.revision().etag());
+    let tag = header(&response, "etag");
+    let delta = MeshDelta::parse(response.bytes().await.unwrap()).unwrap();
+    assert_eq!(tag, delta.revision().etag());
+    let before = MeshState::parse(before.body().clone()).unwrap();
+    let table = PeerTable::new(Arc::new(before), None).apply(&delta).unwrap();
+    (delta, table.compact().unwrap().base().clone())
 }
 
 pub fn names(state: &MeshState) -> Vec<String> {
