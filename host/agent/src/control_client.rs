@@ -8,13 +8,17 @@ use reqwest::header::{
     AUTHORIZATION, CONTENT_TYPE, ETAG, HeaderMap, HeaderValue, IF_NONE_MATCH, LOCATION, RETRY_AFTER,
 };
 use reqwest::{Client, Method, RequestBuilder, Response, StatusCode};
-use servos_mesh::api::{EndpointReport, EnrolRequest, EnrolResponse, ErrorBody, MESH_STATE_TYPE};
-use servos_mesh::limits::{MAX_JSON_BODY, MAX_STATE_BYTES};
-use servos_mesh::{MeshState, Revision, WireError};
+use servos_mesh::api::{
+    A_IM, DELTA_BASE, DELTA_MANIPULATION, EndpointReport, EnrolRequest, EnrolResponse, ErrorBody, IM, MESH_DELTA_TYPE,
+    MESH_STATE_TYPE,
+};
+use servos_mesh::limits::{MAX_DELTA_BYTES, MAX_JSON_BODY, MAX_STATE_BYTES};
+use servos_mesh::{MeshDelta, MeshState, Revision, WireError};
 use zeroize::Zeroizing;
 
 use crate::limits::{CONNECT_TIMEOUT, POLL_GRACE, POLL_WAIT, READ_TIMEOUT, REQUEST_TIMEOUT, RETRY_AFTER_CEILING};
 use crate::pinned_tls;
+use crate::poll::chain;
 
 /// What a poll brought.
 #[derive(Debug)]
@@ -26,6 +30,8 @@ pub enum Polled {
     },
     /// A state that differs from the one whose revision was sent.
     Changed(Box<MeshState>),
+    /// What changed since the state whose revision was sent.
+    Delta(Box<MeshDelta>),
 }
 
 /// Talks to one control plane.
@@ -99,7 +105,7 @@ impl ControlClient {
         self.accepted(self.arrived(request.timeout(REQUEST_TIMEOUT).send().await)?).await.map(drop)
     }
 
-    /// Asks for the mesh state; with `known`, only if it differs, and the answer may be held.
+    /// Asks for the mesh state; with `known`, only if it differs, for what changed since, and the answer may be held.
     ///
     /// # Errors
     ///
@@ -109,6 +115,7 @@ impl ControlClient {
         if let Some(revision) = known {
             request = request
                 .header(IF_NONE_MATCH, revision.etag())
+                .header(A_IM, DELTA_MANIPULATION)
                 .header("prefer", format!("wait={}", POLL_WAIT.as_secs()));
         }
         let sent = tokio::time::timeout(POLL_WAIT + POLL_GRACE, request.send()).await;
@@ -118,21 +125,47 @@ impl ControlClient {
             let held = response.headers().contains_key("preference-applied");
             return Ok(Polled::Unchanged { held });
         }
-        let content_type = response.headers().get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or("");
-        if content_type.split(';').next().map(str::trim) != Some(MESH_STATE_TYPE) {
+        if response.status() == StatusCode::IM_USED {
+            return self.delta(response, known).await.map(|delta| Polled::Delta(Box::new(delta)));
+        }
+        let content_type = text(&response, CONTENT_TYPE.as_str());
+        if media_type(content_type) != MESH_STATE_TYPE {
             return Err(self.foreign(format!("it answers {content_type:?} where a mesh state was asked for")));
         }
-        let tag = response.headers().get(ETAG).and_then(|tag| tag.to_str().ok()).map(str::to_owned);
+        let tag = text(&response, ETAG.as_str()).to_owned();
         let body = self.body(response, MAX_STATE_BYTES).await?;
         // Checking four million records takes a while: not on a thread that others wait for.
         let state = tokio::task::spawn_blocking(move || MeshState::parse(body))
             .await
             .map_err(|error| ControlError::Client(error.to_string()))?
             .map_err(|source| ControlError::State { url: self.url.clone(), source })?;
-        if tag.is_none_or(|tag| Revision::from_etag(&tag) != Ok(state.revision())) {
+        if Revision::from_etag(&tag) != Ok(state.revision()) {
             return Err(self.foreign("its ETag is not the revision of its body".to_owned()));
         }
         Ok(Polled::Changed(Box::new(state)))
+    }
+
+    /// The delta of an answer 226, which must lead on from what was sent.
+    async fn delta(&self, response: Response, known: Option<Revision>) -> Result<MeshDelta, ControlError> {
+        let unusable = |problem: String| ControlError::Delta { url: self.url.clone(), problem };
+        let (kind, done) = (text(&response, CONTENT_TYPE.as_str()), text(&response, IM));
+        if media_type(kind) != MESH_DELTA_TYPE || !done.trim().eq_ignore_ascii_case(DELTA_MANIPULATION) {
+            return Err(unusable(format!("it is {kind:?}, by {done:?}")));
+        }
+        let base = Revision::from_etag(text(&response, DELTA_BASE)).ok();
+        if base.is_none() || base != known {
+            return Err(unusable("it leads on from another revision than the one in force".to_owned()));
+        }
+        let tag = Revision::from_etag(text(&response, ETAG.as_str())).ok();
+        let body = self.body(response, MAX_DELTA_BYTES).await?;
+        let delta = tokio::task::spawn_blocking(move || MeshDelta::parse(body))
+            .await
+            .map_err(|error| ControlError::Client(error.to_string()))?
+            .map_err(|source| unusable(chain(&source)))?;
+        if tag != Some(delta.revision()) || base != Some(delta.base()) {
+            return Err(unusable("its ETag or Delta-Base is not what its body says".to_owned()));
+        }
+        Ok(delta)
     }
 
     fn request(&self, method: Method, path: &str) -> RequestBuilder {
@@ -209,6 +242,16 @@ impl ControlClient {
     fn foreign(&self, problem: String) -> ControlError {
         ControlError::Foreign { url: self.url.clone(), problem }
     }
+}
+
+/// A header field's text; empty if it is not there.
+fn text<'a>(response: &'a Response, name: &str) -> &'a str {
+    response.headers().get(name).and_then(|value| value.to_str().ok()).unwrap_or_default()
+}
+
+/// A content type without its parameters.
+fn media_type(content_type: &str) -> &str {
+    content_type.split(';').next().unwrap_or_default().trim()
 }
 
 /// `Retry-After` in seconds or as a date (RFC 9110 §10.2.3), no longer than we believe it.
@@ -288,6 +331,16 @@ pub enum ControlError {
         /// What is wrong with it.
         #[source]
         source: WireError,
+    },
+    /// A delta that cannot be used.
+    #[error(
+        "the control plane at {url} sends a change of the mesh that cannot be used; the whole is asked for: {problem}"
+    )]
+    Delta {
+        /// Where.
+        url: String,
+        /// What is wrong with it.
+        problem: String,
     },
 }
 

@@ -108,7 +108,14 @@ pub fn store(paths: &Paths, commissioned: &Commissioned) -> Result<(), IdentityE
 ///
 /// The file that could not be removed.
 pub fn forget(paths: &Paths) -> Result<(), IdentityError> {
-    let paths = [paths.identity(), paths.credential(), paths.private_key(), paths.mesh_state(), paths.handshakes()];
+    let paths = [
+        paths.identity(),
+        paths.credential(),
+        paths.private_key(),
+        paths.mesh_state(),
+        paths.mesh_deltas(),
+        paths.handshakes(),
+    ];
     for path in paths {
         match std::fs::remove_file(&path) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => {

@@ -11,6 +11,7 @@ mod durable_file;
 pub mod executors;
 mod guests;
 pub mod identity;
+pub mod kept_state;
 pub mod limits;
 mod metrics;
 pub mod paths;

@@ -41,6 +41,16 @@ pub const SOCKET_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long `commission` waits for the agent to bring the tunnel up before it says to look at `status`.
 pub const COMMISSION_WAIT: Duration = Duration::from_secs(30);
 
+/// Bytes of kept deltas, at least, before a whole state is written in their place.
+pub const MIN_KEPT_DELTAS: u64 = 256 << 10;
+
+/// In large meshes, as part of the whole state: they are applied again at start, which must not take longer than reading
+/// the whole does.
+pub const KEPT_DELTAS_SHARE: u64 = 128;
+
+/// Bytes of kept deltas that are read at start: far more than is ever kept.
+pub const MAX_KEPT_DELTAS: u64 = 256 << 20;
+
 /// Bytes of a settings file: a megabyte is no settings file.
 pub const MAX_SETTINGS: u64 = 1 << 20;
 

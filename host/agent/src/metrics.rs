@@ -20,6 +20,10 @@ pub fn render(status: &Value) -> String {
         number(&status["mesh"]["revision"]),
     );
     gauge(&mut text, "servos_mesh_peers", "Known peers", number(&status["mesh"]["peers"]));
+    help(&mut text, "servos_mesh_updates_total", "Changes of the mesh put in force", "counter");
+    for kind in ["whole", "delta"] {
+        let _ = writeln!(text, "servos_mesh_updates_total{{kind=\"{kind}\"}} {}", status["control"]["updates"][kind]);
+    }
     gauge(&mut text, "servos_control_failures", "Polls failed in a row", number(&status["control"]["failures"]));
     let executors = status["executors"].as_array().map(Vec::as_slice).unwrap_or_default();
     help(&mut text, "servos_executor_failures", "Rounds of an executor failed in a row", "gauge");
@@ -108,6 +112,7 @@ mod tests {
     fn counts_levels_reasons_and_plugins_are_told_apart() {
         let text = render(&json!({
             "healthy": true,
+            "control": { "updates": { "whole": 1, "delta": 6 } },
             "executors": [{ "name": "tunnel", "failures": 2, "detail": {
                 "port": 51820,
                 "interface": "wg0",
@@ -117,6 +122,7 @@ mod tests {
         }));
         for line in [
             "servos_agent_healthy 1",
+            "servos_mesh_updates_total{kind=\"delta\"} 6",
             "servos_executor_failures{executor=\"tunnel\"} 2",
             "servos_tunnel_port 51820",
             "# TYPE servos_tunnel_tx_packets_total counter",

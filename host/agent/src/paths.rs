@@ -48,6 +48,11 @@ impl Paths {
         self.state.join("mesh-state.bin")
     }
 
+    /// Deltas that lead on from it.
+    pub fn mesh_deltas(&self) -> PathBuf {
+        self.state.join("mesh-state.deltas")
+    }
+
     /// Compiled plugins.
     pub fn plugin_cache(&self) -> PathBuf {
         self.state.join("plugin-cache")

@@ -1,6 +1,7 @@
 //! The poll loop: asks the control plane for the mesh state, keeps it on disk, hands it on. It never takes away what
 //! works: whatever goes wrong here, the state that is there stays.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
@@ -8,14 +9,14 @@ use parking_lot::Mutex;
 use rand::Rng;
 use serde::Serialize;
 use servos_mesh::api::EndpointReport;
-use servos_mesh::{MeshState, Own, PeerTable, Revision, timestamp};
+use servos_mesh::{MeshDelta, MeshState, Own, PeerTable, Revision, SkippedPeer, timestamp};
 use tokio::sync::watch;
 use tracing::{info, warn};
 
 use crate::control_client::{ControlClient, ControlError, Polled};
+use crate::kept_state::KeptState;
 use crate::limits::{POLL_BACKOFF, POLL_PAUSE};
-use crate::paths::Paths;
-use crate::state_file;
+use crate::state_file::StateFileError;
 
 /// What `status` says of the control plane.
 #[derive(Clone, Debug, Default, Serialize)]
@@ -29,14 +30,49 @@ pub struct ControlStatus {
     pub error: Option<String>,
     /// Attempts that failed in a row.
     pub failures: u32,
+    /// What the last change was; none before the first.
+    pub last_update: Option<Update>,
+    /// Changes that were put in force since the start.
+    pub updates: Updates,
     /// Why the state on disk is not the one in force; none if it is.
     pub state_file_error: Option<String>,
+}
+
+/// A change of the mesh.
+#[derive(Clone, Debug, Serialize)]
+pub struct Update {
+    /// How it came.
+    pub kind: UpdateKind,
+    /// Servers that it named; of a whole state, all.
+    pub servers: usize,
+    /// When it was put in force.
+    #[serde(serialize_with = "timestamp::serialize")]
+    pub at: Option<SystemTime>,
+}
+
+/// How a change of the mesh came.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum UpdateKind {
+    /// As a whole state.
+    Whole,
+    /// As what changed.
+    Delta,
+}
+
+/// How many changes came.
+#[derive(Clone, Copy, Debug, Default, Serialize)]
+pub struct Updates {
+    /// As whole states.
+    pub whole: u64,
+    /// As what changed.
+    pub delta: u64,
 }
 
 /// Polls for ever.
 pub struct Poller {
     client: ControlClient,
-    paths: Paths,
+    kept: Arc<Mutex<KeptState>>,
     own: Own,
     endpoint: EndpointReport,
     table: watch::Sender<Arc<PeerTable>>,
@@ -47,13 +83,13 @@ impl Poller {
     /// A poller that publishes to `table`.
     pub fn new(
         client: ControlClient,
-        paths: Paths,
+        kept: KeptState,
         own: Own,
         endpoint: EndpointReport,
         table: watch::Sender<Arc<PeerTable>>,
     ) -> Self {
         let status = Arc::new(Mutex::new(ControlStatus { url: client.url().to_owned(), ..Default::default() }));
-        Self { client, paths, own, endpoint, table, status }
+        Self { client, kept: Arc::new(Mutex::new(kept)), own, endpoint, table, status }
     }
 
     /// What `status` reads.
@@ -79,22 +115,14 @@ impl Poller {
                         tokio::time::sleep(jittered(POLL_PAUSE).saturating_sub(asked_at.elapsed())).await;
                     }
                 }
-                Ok(Polled::Changed(state)) => match self.accept(*state).await {
-                    Ok(revision) => {
-                        known = Some(revision);
-                        self.succeeded();
-                    }
-                    Err(problem) => {
-                        known = None;
-                        self.pause(problem, None).await;
-                    }
-                },
+                Ok(Polled::Changed(state)) => self.note(&mut known, self.accept(*state).await).await,
+                Ok(Polled::Delta(delta)) => self.note(&mut known, self.accept_delta(*delta).await).await,
                 Err(error) => {
                     if !matches!(error, ControlError::Refused { .. }) {
                         // The way may have changed, and with it the address that peers reach us at.
                         endpoint_reported = false;
                     }
-                    if matches!(error, ControlError::State { .. }) {
+                    if matches!(error, ControlError::State { .. } | ControlError::Delta { .. }) {
                         known = None;
                     }
                     self.failed(&error).await;
@@ -104,18 +132,33 @@ impl Poller {
     }
 
     fn known_revision(&self) -> Option<Revision> {
-        let revision = self.table.borrow().state().revision();
+        let revision = self.table.borrow().revision();
         (revision != Revision(0)).then_some(revision)
+    }
+
+    /// What came of an answer: the revision that is known from here on.
+    async fn note(&self, known: &mut Option<Revision>, accepted: Result<Revision, String>) {
+        match accepted {
+            Ok(revision) => {
+                *known = Some(revision);
+                self.succeeded();
+            }
+            Err(problem) => {
+                *known = None;
+                self.pause(problem, None).await;
+            }
+        }
     }
 
     /// Puts a state in force: in memory first, since a full disk must not keep the mesh from changing.
     async fn accept(&self, state: MeshState) -> Result<Revision, String> {
-        let before = self.table.borrow().state().clone();
+        let before = self.table.borrow().clone();
         if before.revision() != Revision(0) && before.mesh() != state.mesh() {
             return Err("the control plane sends the state of another mesh; the present one stays".to_owned());
         }
         let revision = state.revision();
-        if revision < before.revision() {
+        let went_back = revision < before.revision();
+        if went_back {
             warn!(%revision, before = %before.revision(), "the control plane went back: restored from a backup?");
         }
         let own = self.own;
@@ -126,14 +169,75 @@ impl Poller {
         if table.own().is_none() {
             return Err("the control plane sends a mesh without this server; the present one stays".to_owned());
         }
-        for skipped in table.skipped() {
-            warn!(name = skipped.name, address = %skipped.address, reason = ?skipped.reason, "peer makes no sense, skipped");
-        }
+        table.skipped().for_each(warn_of);
         info!(%revision, peers = table.len(), services = state.services().len(), "mesh state changed");
         self.table.send_replace(Arc::new(table));
-        let path = self.paths.mesh_state();
-        let kept = tokio::task::spawn_blocking(move || state_file::store(&path, &state)).await;
-        let problem = match kept {
+        self.count(UpdateKind::Whole, state.peers().len());
+        self.keep(move |kept| kept.keep_whole(state, went_back)).await;
+        Ok(revision)
+    }
+
+    /// Puts a change in force, in memory first.
+    async fn accept_delta(&self, delta: MeshDelta) -> Result<Revision, String> {
+        let before = self.table.borrow().clone();
+        let delta = Arc::new(delta);
+        let applied = tokio::task::spawn_blocking({
+            let (before, delta) = (before.clone(), delta.clone());
+            move || before.apply(&delta)
+        });
+        let applied = applied.await.map_err(|error| error.to_string())?;
+        let table = applied.map_err(|error| {
+            let problem = chain(&error);
+            format!(
+                "the control plane sends a change of the mesh that cannot be used; the whole is asked for: {problem}"
+            )
+        })?;
+        if table.own().is_none() {
+            return Err("the control plane takes this server out of the mesh; the present one stays".to_owned());
+        }
+        let changed: HashSet<_> = table.changes_since(&before).into_iter().flatten().collect();
+        table.skipped().filter(|skipped| changed.contains(&skipped.address)).for_each(warn_of);
+        let (revision, servers) = (table.revision(), delta.peers().len() + delta.removed().len());
+        info!(%revision, servers, peers = table.len(), services = table.services().len(), "mesh changed");
+        let table = Arc::new(table);
+        self.table.send_replace(table.clone());
+        self.count(UpdateKind::Delta, servers);
+        self.keep(move |kept| kept.keep_delta(delta)).await;
+        if table.is_overgrown() || self.kept.lock().is_long() {
+            self.compact(table).await;
+        }
+        Ok(revision)
+    }
+
+    /// Writes the mesh out whole and goes on from there. It is in force already: nothing waits for this but the next
+    /// poll.
+    async fn compact(&self, table: Arc<PeerTable>) {
+        let compacted = tokio::task::spawn_blocking(move || table.compact()).await;
+        let table = match compacted {
+            Ok(Ok(table)) => Arc::new(table),
+            Ok(Err(problem)) => return warn!(problem = chain(&problem), "the mesh cannot be written out whole"),
+            Err(problem) => return warn!(%problem, "the mesh cannot be written out whole"),
+        };
+        info!(revision = %table.revision(), bytes = table.base().body().len(), "mesh written out whole");
+        let state = table.base().clone();
+        self.table.send_replace(table);
+        self.keep(move |kept| kept.keep_whole(state, false)).await;
+    }
+
+    fn count(&self, kind: UpdateKind, servers: usize) {
+        let mut status = self.status.lock();
+        match kind {
+            UpdateKind::Whole => status.updates.whole += 1,
+            UpdateKind::Delta => status.updates.delta += 1,
+        }
+        status.last_update = Some(Update { kind, servers, at: Some(SystemTime::now()) });
+    }
+
+    /// Brings a change to the disk.
+    async fn keep(&self, write: impl FnOnce(&mut KeptState) -> Result<(), StateFileError> + Send + 'static) {
+        let kept = self.kept.clone();
+        let written = tokio::task::spawn_blocking(move || write(&mut kept.lock())).await;
+        let problem = match written {
             Ok(Ok(())) => None,
             Ok(Err(error)) => Some(chain(&error)),
             Err(error) => Some(error.to_string()),
@@ -142,7 +246,6 @@ impl Poller {
             warn!(problem, "the mesh state is in force and not on disk");
         }
         self.status.lock().state_file_error = problem;
-        Ok(revision)
     }
 
     fn succeeded(&self) {
@@ -177,6 +280,10 @@ impl Poller {
         };
         tokio::time::sleep(pause).await;
     }
+}
+
+fn warn_of(skipped: &SkippedPeer) {
+    warn!(name = skipped.name, address = %skipped.address, reason = ?skipped.reason, "peer makes no sense, skipped");
 }
 
 /// What an operator is told when the control plane refuses this server's credential.

@@ -10,7 +10,7 @@ use arc_swap::ArcSwapOption;
 use clap::{Args, ValueEnum};
 use nix::fcntl::{Flock, FlockArg};
 use servos_mesh::api::EndpointReport;
-use servos_mesh::{MeshState, MeshStateBuilder, Own, PeerTable, Revision};
+use servos_mesh::{MeshStateBuilder, Own, PeerTable, Revision};
 use servos_sandbox::{PluginHost, PluginHostConfig};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{mpsc, watch};
@@ -26,11 +26,12 @@ use crate::executors::names::NamesPart;
 use crate::executors::tunnel::TunnelPart;
 use crate::guests;
 use crate::identity::{self, Commissioned, Identity};
+use crate::kept_state::KeptState;
 use crate::poll::{Poller, chain};
 use crate::report::Reporter;
 use crate::settings::Settings;
 use crate::snapshots::{self, Sources};
-use crate::{state_file, status_socket};
+use crate::status_socket;
 
 /// Arguments of `run`.
 #[derive(Args)]
@@ -77,8 +78,8 @@ async fn run(settings: Settings, commissioned: Commissioned) -> Result<()> {
     let paths = settings.paths.clone();
     let mut start_problems = Vec::new();
 
-    let kept = kept_state(&settings, &identity, &mut start_problems)?;
-    let (table_out, table) = watch::channel(Arc::new(PeerTable::new(Arc::new(kept), Some(own))));
+    let (table, kept) = kept_state(&settings, &identity, own, &mut start_problems)?;
+    let (table_out, table) = watch::channel(Arc::new(table));
     let (snapshot_out, snapshots) = watch::channel(snapshots::first(table.borrow().clone()));
     let plugins = start_plugins(&settings, &mut start_problems).await?;
     let (stop_out, stop) = watch::channel(false);
@@ -90,7 +91,7 @@ async fn run(settings: Settings, commissioned: Commissioned) -> Result<()> {
         ip: identity.endpoint_ip,
         port: identity.endpoint_port.unwrap_or(settings.tunnel.listen_port),
     };
-    let poller = Poller::new(client, paths.clone(), own, endpoint, table_out);
+    let poller = Poller::new(client, kept, own, endpoint, table_out);
     let control = poller.status();
 
     let failover = FailoverPart::new(&settings, plugins.clone(), snapshots.clone());
@@ -169,9 +170,14 @@ impl Executors {
 }
 
 /// The state on disk; an empty mesh if there is none or it cannot be used.
-fn kept_state(settings: &Settings, identity: &Identity, problems: &mut Vec<String>) -> Result<MeshState> {
-    match state_file::load(&settings.paths.mesh_state()) {
-        Ok(Some(state)) => return Ok(state),
+fn kept_state(
+    settings: &Settings,
+    identity: &Identity,
+    own: Own,
+    problems: &mut Vec<String>,
+) -> Result<(PeerTable, KeptState)> {
+    match KeptState::load(&settings.paths, own) {
+        Ok(Some(kept)) => return Ok(kept),
         Ok(None) => {}
         Err(problem) => {
             warn!(problem = chain(&problem), "starting without peers until the control plane answers");
@@ -179,7 +185,8 @@ fn kept_state(settings: &Settings, identity: &Identity, problems: &mut Vec<Strin
         }
     }
     let empty = MeshStateBuilder::new([0; 16], &identity.organisation, identity.domain.clone(), Revision(0));
-    empty.build().context("cannot make an empty mesh state")
+    let empty = empty.build().context("cannot make an empty mesh state")?;
+    Ok((PeerTable::new(Arc::new(empty), Some(own)), KeptState::new(&settings.paths)))
 }
 
 async fn start_plugins(settings: &Settings, problems: &mut Vec<String>) -> Result<Arc<PluginHost>> {

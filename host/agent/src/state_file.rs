@@ -1,4 +1,4 @@
-//! The last mesh state on disk, so that a restart needs no control plane: as received, mapped read-only.
+//! The last whole mesh state on disk: as received, mapped read-only.
 
 use std::fs::File;
 use std::io;

@@ -30,6 +30,14 @@ pub async fn status(socket: &Path, json: bool) -> Result<ExitCode> {
     let (mesh, control) = (&status["mesh"], &status["control"]);
     println!("mesh      revision {}, {} peers, {} services", mesh["revision"], mesh["peers"], mesh["services"]);
     println!("control   {}, last contact {}", text(&control["url"]), age(&control["last_contact"]));
+    if let Some(update) = control["last_update"].as_object() {
+        println!(
+            "          last change {}, {}, {} servers",
+            age(&update["at"]),
+            text(&update["kind"]),
+            update["servers"]
+        );
+    }
     for executor in array(&status["executors"]) {
         println!("{:<9} {}{}", text(&executor["name"]), text(&executor["state"]), counters(&executor["detail"]));
         if let Some(line) = wakeup(&executor["detail"]) {
