@@ -8,8 +8,8 @@ use anyhow::{Result, ensure};
 use servos_tunnel::PrivateKey;
 
 use super::echo::number;
-use super::figure::{APPLY, APPLY_LATE, APPLY_LOST, APPLY_TABLE, BYTES_A_PEER, IDLE_CPU, KIB_A_SESSION, OURS, START};
-use super::inside::{Helper, MESH_PORT, SWARM, StateSize, write_state};
+use super::figure::{APPLY, APPLY_LATE, APPLY_LOST, APPLY_WHOLE, BYTES_A_PEER, IDLE_CPU, KIB_A_SESSION, OURS, START};
+use super::inside::{Helper, MESH_PORT, SWARM, StateSize, write_delta, write_state};
 use super::process::{cpu_seconds, resident_kib};
 use super::results::Results;
 use crate::lab::Lab;
@@ -45,6 +45,8 @@ pub(super) fn measure(rounds: usize, idle: Duration, results: &mut Results) -> R
     let site = Site { folder, key: PrivateKey::generate(), mesh, swarm, _lab: lab };
     let (small, large, changed) =
         (site.state("small", SMALL)?, site.state("large", LARGE)?, site.state("new", CHANGED)?);
+    let delta = site.folder.join("new.delta");
+    write_delta(&delta, &large, &changed)?;
     for _ in 0..rounds {
         let few = {
             let (tunnel, _reflector) = site.start(&small, None)?;
@@ -61,12 +63,12 @@ pub(super) fn measure(rounds: usize, idle: Duration, results: &mut Results) -> R
         let sessions = number(&tunnel.ask("sessions")?, "sessions")?;
         ensure!(sessions >= f64::from(SWARM), "only {sessions} sessions stand");
         results.add(IDLE_CPU, OURS, share(tunnel.pid(), idle)? * 100.0);
-        let change = tunnel.ask(&format!("apply {}", changed.display()))?;
-        for (figure, name) in
-            [(APPLY, "apply_ms"), (APPLY_TABLE, "table_ms"), (APPLY_LOST, "lost"), (APPLY_LATE, "late_ms")]
-        {
+        let change = tunnel.ask(&format!("follow {}", delta.display()))?;
+        for (figure, name) in [(APPLY, "took_ms"), (APPLY_LOST, "lost"), (APPLY_LATE, "late_ms")] {
             results.add(figure, OURS, number(&change, name)?);
         }
+        let change = tunnel.ask(&format!("apply {}", changed.display()))?;
+        results.add(APPLY_WHOLE, OURS, number(&change, "took_ms")?);
     }
     Ok(())
 }

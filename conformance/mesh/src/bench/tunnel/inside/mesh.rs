@@ -1,6 +1,7 @@
 //! One tunnel over a state file, as the agent starts it: the file is mapped, indexed, and put in force.
 //!
-//! Takes lines: `apply FILE` puts another state in force while packets go through, `quit` ends it.
+//! Takes lines: `apply FILE` puts another state in force while packets go through, `follow FILE` a delta, `quit` ends
+//! it.
 
 use std::io::BufRead as _;
 use std::num::NonZeroUsize;
@@ -10,8 +11,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
+use bytes::Bytes;
 use serde_json::{Value, json};
-use servos_mesh::{MeshAddress, MeshState, Own, PeerTable};
+use servos_mesh::{MeshAddress, MeshDelta, MeshState, Own, PeerTable};
 use servos_tunnel::{PrivateKey, Tunnel, TunnelConfig};
 
 use super::echo::Asker;
@@ -29,7 +31,7 @@ const PAUSE: Duration = Duration::from_millis(1);
 pub(super) fn serve(state: &Path, key: &str, map: Map) -> Result<()> {
     let private_key = PrivateKey::from_base64(key)?;
     let began = Instant::now();
-    let table = table(state, &private_key, map)?;
+    let mut table = table(state, &private_key, map)?;
     let indexed = began.elapsed();
     let own = table.own().context("the state does not hold this tunnel")?.address();
     let config = TunnelConfig {
@@ -42,7 +44,7 @@ pub(super) fn serve(state: &Path, key: &str, map: Map) -> Result<()> {
         handshakes: None,
     };
     let key = config.private_key.clone();
-    let tunnel = Tunnel::start(config, table)?;
+    let tunnel = Tunnel::start(config, table.clone())?;
     let echo = format!("{}:7", MeshAddress::from_index(1)?);
     let mut asker = Asker::new(&echo)?;
     asker.ask()?.context("the first packet is lost")?;
@@ -51,7 +53,15 @@ pub(super) fn serve(state: &Path, key: &str, map: Map) -> Result<()> {
     for line in std::io::stdin().lock().lines() {
         let line = line?;
         match line.split_once(' ').unwrap_or((&line, "")) {
-            ("apply", file) => say(&apply(&tunnel, &mut asker, || self::table(Path::new(file), &key, map))?)?,
+            ("apply", file) => {
+                let whole = || self::table(Path::new(file), &key, map);
+                say(&apply(&tunnel, &mut asker, &mut table, |_| whole())?)?;
+            }
+            ("follow", file) => {
+                let body = Bytes::from(std::fs::read(file)?);
+                let follow = |table: &PeerTable| Ok(Arc::new(table.apply(&MeshDelta::parse(body)?)?));
+                say(&apply(&tunnel, &mut asker, &mut table, follow)?)?;
+            }
             ("sessions", _) => say(&json!({ "sessions": tunnel.counters().sessions }))?,
             ("quit", _) => break,
             _ => bail!("unknown line {line}"),
@@ -69,25 +79,28 @@ fn table(state: &Path, key: &PrivateKey, map: Map) -> Result<Arc<PeerTable>> {
     Ok(Arc::new(PeerTable::new(state, own)))
 }
 
-/// Makes a table and puts it in force while echoes go through.
-fn apply(tunnel: &Tunnel, asker: &mut Asker, table: impl FnOnce() -> Result<Arc<PeerTable>>) -> Result<Value> {
+/// Makes the table that follows `table` and puts it in force while echoes go through.
+fn apply(
+    tunnel: &Tunnel,
+    asker: &mut Asker,
+    table: &mut Arc<PeerTable>,
+    next: impl FnOnce(&PeerTable) -> Result<Arc<PeerTable>>,
+) -> Result<Value> {
     let quiet = AtomicBool::new(false);
     let before = echoes(asker, || false)?;
     std::thread::scope(|scope| {
         let meanwhile = scope.spawn(|| echoes(asker, || !quiet.load(Ordering::Relaxed)));
         let began = Instant::now();
-        let table = table();
-        let made = began.elapsed();
-        let began = Instant::now();
-        let applied = table.map(|table| tunnel.apply(table));
+        let applied = next(table).inspect(|next| {
+            tunnel.apply(next.clone());
+        });
         let took = began.elapsed();
         quiet.store(true, Ordering::Relaxed);
         let meanwhile = meanwhile.join().map_err(|_| anyhow::anyhow!("the echoes broke"))??;
-        applied?;
+        *table = applied?;
         let late = meanwhile.worst.saturating_sub(before.worst);
         Ok(json!({
-            "table_ms": millis(made), "apply_ms": millis(took), "echoes": meanwhile.count,
-            "lost": meanwhile.lost, "late_ms": millis(late),
+            "took_ms": millis(took), "echoes": meanwhile.count, "lost": meanwhile.lost, "late_ms": millis(late),
         }))
     })
 }

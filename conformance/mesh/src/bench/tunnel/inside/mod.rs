@@ -19,7 +19,7 @@ use serde_json::{Value, json};
 use crate::machine::Machine;
 
 pub(super) use mesh::PORT as MESH_PORT;
-pub(super) use state::{SWARM, StateSize, write_state};
+pub(super) use state::{SWARM, StateSize, write_delta, write_state};
 
 /// Maps a file that nobody changes; this crate forbids itself to.
 pub type Map = fn(&Path) -> std::io::Result<Bytes>;

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use anyhow::{Context, Result};
 use boringtun::x25519::{self, StaticSecret};
-use servos_mesh::{MeshAddress, MeshStateBuilder, PeerEntry, PublicKey, Revision};
+use servos_mesh::{MeshAddress, MeshDelta, MeshState, MeshStateBuilder, PeerEntry, PublicKey, Revision};
 
 /// Real peers of a state. Their indices are 1 ..= this; the mesh sends to the first alone.
 pub(in crate::bench::tunnel) const SWARM: u32 = 1_000;
@@ -37,6 +37,13 @@ pub(in crate::bench::tunnel) fn write_state(path: &Path, swarm: SocketAddr, size
     }
     let state = builder.build()?;
     std::fs::write(path, state.body()).with_context(|| format!("cannot write {}", path.display()))
+}
+
+/// Writes what leads from one state to another.
+pub(in crate::bench::tunnel) fn write_delta(path: &Path, before: &Path, after: &Path) -> Result<()> {
+    let read = |path: &Path| -> Result<MeshState> { Ok(MeshState::parse(std::fs::read(path)?.into())?) };
+    let delta = MeshDelta::between(&read(before)?, &read(after)?)?.context("no delta can say what changed")?;
+    std::fs::write(path, delta.body()).with_context(|| format!("cannot write {}", path.display()))
 }
 
 /// Private key of a real peer.
