@@ -15,8 +15,8 @@ pub const MAX_DELTA_BYTES: usize = 64 << 20;
 /// below, the whole is read in a millisecond anyway.
 pub const MIN_OVERLAY: usize = 1_024;
 
-/// In large meshes, as part of the records. Changed addresses cost some 500 bytes each, so that they add 4 bytes of index
-/// a known peer at most; and a change costs the reading of 128 records, spread over the changes between two wholes.
+/// In large meshes, as part of the records: what is held beside them for a changed address weighs little when spread over
+/// 128, and a change costs the reading of 128 records, spread over the changes between two wholes.
 pub const OVERLAY_SHARE: usize = 128;
 
 /// Changes that a table remembers, one after the other, to tell what differs from an earlier one. Whoever puts tables in
