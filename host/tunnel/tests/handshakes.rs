@@ -12,6 +12,23 @@ use servos_tunnel::limits::{KEEPALIVE_TIMEOUT, Limits, MIN_MTU};
 use support::{Datagram, MTU, Server, Weather, World, limits, packet_of, table, tally};
 
 #[test]
+fn handshakes_that_cross_again_and_again_lose_nothing_under_way() {
+    let mut world = World::new(2);
+    let marks = Vec::from_iter(0..60_000);
+    for &mark in &marks {
+        // At the same moment, so that both sides begin each handshake.
+        world.send(0, 1, mark);
+        world.send(1, 0, mark);
+        world.run(Duration::from_millis(10));
+    }
+    world.seconds(1);
+    assert!(world.nodes[0].device.counters().handshakes > 5, "several keypairs long");
+    for node in &world.nodes {
+        assert!(node.marks() == marks, "{} of {}", node.marks().len(), marks.len());
+    }
+}
+
+#[test]
 fn what_is_sent_before_the_handshake_arrives_in_order() {
     let mut world = World::new(2);
     for mark in 0..20 {

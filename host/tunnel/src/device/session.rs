@@ -55,8 +55,9 @@ pub(super) struct Session {
 /// The keypairs of a session, as old ones give way to new ones.
 #[derive(Default)]
 struct Keypairs {
-    /// What came before `current`: opens what is still under way.
-    previous: Option<Arc<Keypair>>,
+    /// What came before `current`, the last first: opens what is still under way. Handshakes that crossed leave each side
+    /// sealing with its own keypair, and may cross again: the peer may seal with any of the last three.
+    retired: [Option<Arc<Keypair>>; 3],
     /// Seals.
     current: Option<Arc<Keypair>>,
     /// Answered by us, and the peer has not shown that it got the answer.
@@ -65,7 +66,14 @@ struct Keypairs {
 
 impl Keypairs {
     fn all(&self) -> impl Iterator<Item = &Arc<Keypair>> {
-        [&self.previous, &self.current, &self.next].into_iter().flatten()
+        self.retired.iter().chain([&self.current, &self.next]).flatten()
+    }
+
+    fn retire(&mut self, keypair: Option<Arc<Keypair>>) {
+        if keypair.is_some() {
+            self.retired.rotate_right(1);
+            self.retired[0] = keypair;
+        }
     }
 }
 
@@ -218,8 +226,6 @@ impl Session {
         common.counters.initiations_answered.one();
         self.timers.on_heard(now, false);
         self.timers.on_answer_sent(now);
-        // What a peer asks for anew it has lost: the keypair before it is of no use.
-        self.keypairs.previous = None;
         self.keypairs.next = Some(Arc::new(Keypair::new(now, index, false, &keys)));
         self.agreed(common, now, false);
         Ok(())
@@ -241,10 +247,10 @@ impl Session {
         self.endpoint = Some(source);
         self.rx_bytes += RESPONSE as u64;
         self.timers.on_heard(now, false);
-        // An unconfirmed one is as good as the current: the peer holds it.
-        let before = self.keypairs.next.take().or(self.keypairs.current.take());
-        self.keypairs.previous = before.or(self.keypairs.previous.take());
-        self.keypairs.current = Some(keypair);
+        let (before, unconfirmed) = (self.keypairs.current.replace(keypair), self.keypairs.next.take());
+        self.keypairs.retire(before);
+        // The peer holds it, and may seal with it.
+        self.keypairs.retire(unconfirmed);
         self.agreed(common, now, true);
         if self.held.is_empty() {
             // The peer seals nothing before it is shown that we hold the keypair.
@@ -287,8 +293,9 @@ impl Session {
         self.timers.on_heard(now, data);
         let confirmed = self.keypairs.next.as_ref().is_some_and(|next| Arc::ptr_eq(next, keypair));
         if confirmed {
-            self.keypairs.previous = self.keypairs.current.take();
-            self.keypairs.current = self.keypairs.next.take();
+            let confirmed = self.keypairs.next.take();
+            let before = std::mem::replace(&mut self.keypairs.current, confirmed);
+            self.keypairs.retire(before);
             self.timers.on_confirmed();
             self.initiation = None;
             self.release_held(common, now, out);
@@ -484,8 +491,8 @@ impl Session {
 
     /// Drops keypairs that are dead.
     fn bury(&mut self, now: Instant) {
-        let Keypairs { previous, current, next } = &mut self.keypairs;
-        for place in [previous, current, next] {
+        let Keypairs { retired, current, next } = &mut self.keypairs;
+        for place in retired.iter_mut().chain([current, next]) {
             if place.as_ref().is_some_and(|keypair| !keypair.is_alive(now)) {
                 *place = None;
             }
