@@ -82,6 +82,7 @@ impl Mesh {
         for server in 1..=servers {
             state.peer(PeerEntry {
                 public_key: key(server),
+                key_generation: servos_mesh::KeyGeneration::FIRST,
                 endpoint: None,
                 address: address(server),
                 name: format!("s{server}").parse().expect("a letter and digits are a label"),

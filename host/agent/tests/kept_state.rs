@@ -6,7 +6,7 @@ use servos_agent::kept_state::KeptState;
 use servos_agent::paths::Paths;
 use servos_agent::state_file;
 use servos_mesh::{
-    MeshAddress, MeshDelta, MeshState, MeshStateBuilder, Own, PeerEntry, PeerTable, PublicKey, Revision,
+    KeyGeneration, MeshAddress, MeshDelta, MeshState, MeshStateBuilder, Own, PeerEntry, PeerTable, PublicKey, Revision,
 };
 use tempfile::TempDir;
 
@@ -32,6 +32,7 @@ fn state_of(revision: u8, servers: u8) -> Arc<MeshState> {
             endpoint: None,
             address: address(number),
             name: format!("s{number}").parse().expect("a name"),
+            key_generation: KeyGeneration::FIRST,
             since: Revision(1),
         });
     }

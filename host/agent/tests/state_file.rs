@@ -8,6 +8,7 @@ fn state() -> MeshState {
     for number in 1..=3_u8 {
         mesh.peer(PeerEntry {
             public_key: PublicKey::from_bytes([number; 32]).expect("a key"),
+            key_generation: servos_mesh::KeyGeneration::FIRST,
             endpoint: None,
             address: format!("100.64.0.{number}").parse().expect("an address"),
             name: format!("s{number}").parse().expect("a name"),

@@ -53,6 +53,29 @@ fn migrations_are_the_files_of_their_folder_in_order() {
 }
 
 #[test]
+fn servers_of_the_first_schema_have_keys_of_generation_0_and_freed_addresses_begin_128_ahead() {
+    let plane = Plane::new();
+    let path = plane.path().join("first.db");
+    let connection = Connection::open(&path).unwrap();
+    connection.execute_batch(MIGRATIONS[0].1).unwrap();
+    connection
+        .execute_batch(
+            "INSERT INTO organisations VALUES (1, randomblob(16), 'acme', 'mesh.internal', 7, 3, 0);
+            INSERT INTO servers VALUES (1, 1, 's1', randomblob(32), 1, NULL, NULL, NULL, randomblob(32), 7, 0);
+            INSERT INTO freed_addresses VALUES (1, 1, 2);
+            PRAGMA application_id = 0x53564331; PRAGMA user_version = 1;",
+        )
+        .unwrap();
+    drop(connection);
+    let store = Store::open(&path).unwrap();
+    let organisation = store.organisation(None).unwrap().id;
+    assert_eq!(store.server(organisation, "s1").unwrap().0.key_generation.number(), 0);
+    let freed = "SELECT key_generation FROM freed_addresses WHERE address = 2";
+    let freed: u8 = Connection::open(&path).unwrap().query_row(freed, [], |row| row.get(0)).unwrap();
+    assert_eq!(freed, 128);
+}
+
+#[test]
 fn a_restored_backup_uses_no_revision_again() {
     let plane = Plane::new();
     let mut store = plane.store();

@@ -5,6 +5,7 @@
 //! | `POST /api/v1/enrol` | enrolment token's bearer | [`EnrolRequest`] | 201 [`EnrolResponse`] |
 //! | `GET /api/v1/mesh/config` | server's | | 200 state, 226 delta, 304 |
 //! | `PUT /api/v1/server/endpoint` | server's | [`EndpointReport`] | 204 |
+//! | `PUT /api/v1/server/key` | server's | [`KeyRotation`] | 204 |
 //! | `DELETE /api/v1/server` | server's | | 204 |
 //! | `GET /healthz` | none | | 200 `ok` |
 //!
@@ -60,6 +61,14 @@ pub struct EndpointReport {
     pub ip: Option<IpAddr>,
     /// WireGuard's UDP port.
     pub port: u16,
+}
+
+/// A server has made itself another key.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct KeyRotation {
+    /// The public half of the key; one that the server has already changes nothing.
+    pub public_key: PublicKey,
 }
 
 /// The server has joined.

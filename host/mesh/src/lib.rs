@@ -12,6 +12,7 @@ mod codec;
 mod delta;
 mod index;
 mod key;
+mod key_generation;
 mod label;
 pub mod limits;
 pub mod observations;
@@ -32,6 +33,7 @@ pub use address::{AddressError, MeshAddress};
 pub use codec::{DELTA_FORMAT, FORMAT, WireError};
 pub use delta::MeshDelta;
 pub use key::{KeyError, PublicKey};
+pub use key_generation::KeyGeneration;
 pub use label::{DnsLabel, HostName, LabelError};
 pub use observations::{
     Health, InstanceKey, InstanceObservation, Link, LinkObservation, Observations, Proxy, Snapshot,

@@ -5,7 +5,7 @@ use std::net::{IpAddr, SocketAddr};
 use zerocopy::little_endian::{U16, U32};
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
 
-use crate::{MeshAddress, PublicKey};
+use crate::{KeyGeneration, MeshAddress, PublicKey};
 
 /// A server of the mesh. 64 bytes, alignment 1, integers little endian; the layout is the wire's.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout, Unaligned)]
@@ -15,6 +15,7 @@ pub struct PeerRecord {
     /// IPv6, or IPv4-mapped; all zero: no endpoint.
     pub(crate) endpoint_ip: [u8; 16],
     pub(crate) endpoint_port: U16,
+    /// Low 8 bits: generation of the key. The others are 0, and not looked at.
     pub(crate) flags: U16,
     /// Index in 100.64.0.0/10. In range in every record of a parsed state.
     pub(crate) address: U32,
@@ -42,6 +43,11 @@ impl PeerRecord {
         let ip = IpAddr::from(self.endpoint_ip).to_canonical();
         let port = self.endpoint_port.get();
         (!ip.is_unspecified() && port != 0).then(|| SocketAddr::new(ip, port))
+    }
+
+    /// Generation of the key: grows when the server rotates it.
+    pub fn key_generation(&self) -> KeyGeneration {
+        KeyGeneration::from_number(self.flags.get().to_le_bytes()[0])
     }
 
     /// Revision at which this record last changed, low 32 bits.

@@ -12,7 +12,7 @@ use crate::limits::MAX_LABEL_TEXT;
 use crate::peer::endpoint_bytes;
 use crate::wire_peers::{PeerWriter, check_peers, name_at};
 use crate::wire_services::{encode_services, parse_services};
-use crate::{DnsLabel, HostName, Instance, MeshAddress, PeerRecord, PublicKey, Revision, Service};
+use crate::{DnsLabel, HostName, Instance, KeyGeneration, MeshAddress, PeerRecord, PublicKey, Revision, Service};
 
 /// One revision of a mesh. Cheap to share, never changed.
 #[derive(Debug)]
@@ -138,6 +138,8 @@ pub(crate) fn range_in(body: &Bytes, part: &[u8]) -> Range<usize> {
 pub struct PeerEntry {
     /// Its key.
     pub public_key: PublicKey,
+    /// Generation of that key.
+    pub key_generation: KeyGeneration,
     /// Where it is reached, if known.
     pub endpoint: Option<SocketAddr>,
     /// Its address in the mesh.
@@ -195,7 +197,7 @@ impl MeshStateBuilder {
                 public_key: peer.public_key,
                 endpoint_ip,
                 endpoint_port: endpoint_port.into(),
-                flags: 0.into(),
+                flags: u16::from(peer.key_generation.number()).into(),
                 address: peer.address.index().into(),
                 name_offset: 0.into(),
                 // The wire holds the low 32 bits.

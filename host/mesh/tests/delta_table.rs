@@ -170,6 +170,7 @@ fn an_overlay_grows_with_the_addresses_that_differ_alone() {
             endpoint: None,
             address: address(number + 10),
             name: label(&format!("s{number}")),
+            key_generation: servos_mesh::KeyGeneration::FIRST,
             since: mesh.revision,
         });
     }

@@ -46,6 +46,17 @@ fn reads_the_golden_bytes() {
     assert_eq!(state.services(), expected);
 }
 
+/// What later versions put into the other bits of the flags does not reach the generation.
+#[test]
+fn the_generation_of_the_key_is_the_low_byte_of_the_flags() {
+    let mut body = std::fs::read(Path::new(env!("CARGO_MANIFEST_DIR")).join(BODY)).unwrap();
+    let record = body.windows(32).position(|window| window == [1; 32]).unwrap();
+    body[record + 50..record + 52].copy_from_slice(&[7, 0xff]);
+    let state = MeshState::parse(body.into()).unwrap();
+    let generations: Vec<_> = state.peers().iter().map(|peer| peer.key_generation().number()).collect();
+    assert_eq!(generations, [7, 0, 0]);
+}
+
 /// The 64 bytes of a record, field by field, as the design writes them down.
 #[test]
 fn a_peer_is_64_bytes_in_this_order() {

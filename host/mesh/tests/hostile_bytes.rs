@@ -148,6 +148,7 @@ fn a_change_of_a_large_mesh_takes_as_much_memory_as_of_a_small_one() {
                 endpoint: None,
                 address: MeshAddress::from_index(number).unwrap(),
                 name: format!("s{number}").parse().unwrap(),
+                key_generation: servos_mesh::KeyGeneration::FIRST,
                 since: mesh.revision,
             })
             .collect();

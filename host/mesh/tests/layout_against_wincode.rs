@@ -89,7 +89,7 @@ fn by_hand(mesh: &Mesh) -> State {
             public_key: *peer.public_key.as_bytes(),
             endpoint_ip,
             endpoint_port,
-            flags: 0,
+            flags: peer.key_generation.number().into(),
             address: peer.address.index(),
             name_offset: names.len() as u32,
             since: peer.since.0 as u32,

@@ -77,6 +77,7 @@ fn finds_each_of_many() {
     mesh.peers = (1..20_000_u32)
         .map(|number| servos_mesh::PeerEntry {
             public_key: PublicKey::from_bytes(std::array::from_fn(|at| number.to_le_bytes()[at % 4])).unwrap(),
+            key_generation: servos_mesh::KeyGeneration::FIRST,
             endpoint: None,
             address: address(number * number % ((1 << 22) - 3) + 1),
             name: label(&format!("s{number}")),

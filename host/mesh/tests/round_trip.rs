@@ -24,6 +24,7 @@ proptest! {
         prop_assert_eq!(state.peers().len(), mesh.peers.len());
         for (record, entry) in state.peers().iter().zip(&mesh.peers) {
             prop_assert_eq!(record.public_key(), &entry.public_key);
+            prop_assert_eq!(record.key_generation(), entry.key_generation);
             prop_assert_eq!(record.address(), entry.address);
             prop_assert_eq!(state.name_of(record), entry.name.as_str());
             prop_assert_eq!(record.since(), entry.since.0 as u32);

@@ -82,6 +82,7 @@ fn table(settings: &Value) -> Result<Arc<PeerTable>, Box<dyn Error>> {
         let endpoint: Option<SocketAddr> = peer["endpoint"].as_str().map(str::parse).transpose()?;
         builder.peer(PeerEntry {
             public_key: text(peer, "public_key")?.parse()?,
+            key_generation: servos_mesh::KeyGeneration::FIRST,
             endpoint,
             address,
             name: format!("p{}", address.index()).parse()?,

@@ -11,7 +11,7 @@ use tracing::error;
 use crate::endpoint::EndpointError;
 use crate::limits::BUSY_RETRY_AFTER;
 use crate::live::{LiveError, PublishError, WorkerError};
-use crate::store::EnrolError;
+use crate::store::{EnrolError, KeyError};
 
 /// A refusal.
 #[derive(Debug)]
@@ -91,6 +91,15 @@ impl From<EnrolError> for ApiError {
             EnrolError::Store(_) => return Self::internal(&error),
         };
         Self::new(status, code, error)
+    }
+}
+
+impl From<KeyError> for ApiError {
+    fn from(error: KeyError) -> Self {
+        match &error {
+            KeyError::Taken => Self::new(StatusCode::CONFLICT, "key-taken", error),
+            KeyError::Store(_) => Self::internal(&error),
+        }
     }
 }
 

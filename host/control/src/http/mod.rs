@@ -89,6 +89,7 @@ fn router(shared: Arc<Shared>) -> Router {
         .route("/api/v1/enrol", post(enrol::enrol))
         .route("/api/v1/mesh/config", get(mesh_config::mesh_config))
         .route("/api/v1/server/endpoint", put(server::set_endpoint))
+        .route("/api/v1/server/key", put(server::set_key))
         .route("/api/v1/server", delete(server::leave))
         .fallback(async |uri: Uri| ApiError::no_such_path(&uri))
         .method_not_allowed_fallback(async |method: Method, uri: Uri| ApiError::no_such_method(&method, &uri))

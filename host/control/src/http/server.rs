@@ -1,9 +1,9 @@
-//! What a server says of itself: `PUT /api/v1/server/endpoint`, `DELETE /api/v1/server`.
+//! What a server says of itself: `PUT /api/v1/server/endpoint`, `PUT /api/v1/server/key`, `DELETE /api/v1/server`.
 
 use axum::body::Body;
 use axum::extract::{Extension, State as Extract};
 use axum::http::StatusCode;
-use servos_mesh::api::EndpointReport;
+use servos_mesh::api::{EndpointReport, KeyRotation};
 use tracing::info;
 
 use super::caller::Caller;
@@ -12,6 +12,7 @@ use super::{Source, State, body};
 use crate::clock::UnixSeconds;
 use crate::endpoint;
 use crate::live::LiveError;
+use crate::store::KeyError;
 
 /// 204; the mesh changes only if the endpoint does.
 pub(super) async fn set_endpoint(
@@ -30,6 +31,20 @@ pub(super) async fn set_endpoint(
         Ok(((), revision.map(|revision| (holder.organisation, revision))))
     });
     changed.await?.map_err(LiveError::Store)?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// 204; the mesh changes only if the key does.
+pub(super) async fn set_key(Extract(shared): State, caller: Caller, body: Body) -> Result<StatusCode, ApiError> {
+    let KeyRotation { public_key } = body::read(body, "key").await?;
+    let holder = caller.holder;
+    let changed = shared.live.change(move |store| {
+        let revision = store.set_key(holder, &public_key, UnixSeconds::now())?;
+        Ok::<_, KeyError>((revision.is_some(), revision.map(|revision| (holder.organisation, revision))))
+    });
+    if changed.await?? {
+        info!(%public_key, "a server rotated its key");
+    }
     Ok(StatusCode::NO_CONTENT)
 }
 

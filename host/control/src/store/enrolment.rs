@@ -1,7 +1,7 @@
 //! A server joins: token, name, key and address are checked and taken in one transaction.
 
 use rusqlite::{OptionalExtension, Transaction, params};
-use servos_mesh::{DnsLabel, HostName, MeshAddress, PublicKey, Revision};
+use servos_mesh::{DnsLabel, HostName, KeyGeneration, MeshAddress, PublicKey, Revision};
 use zeroize::Zeroizing;
 
 use super::error::During;
@@ -63,11 +63,11 @@ impl Store {
             }
             let organisation = token.organisation;
             check_free(tx, organisation, joining)?;
-            let address = allocate(tx, organisation, pool)?;
+            let (address, generation) = allocate(tx, organisation, pool)?;
             let credential = secrets::generate().map_err(StoreError::from)?;
             use_token(tx, token.id)?;
             let revision = bump(tx, organisation, now)?;
-            insert(tx, organisation, joining, address, &secrets::hash(&credential), revision, now)?;
+            insert(tx, organisation, joining, (address, generation), &secrets::hash(&credential), revision, now)?;
             let (organisation_name, domain) = tx
                 .query_row("SELECT name, domain FROM organisations WHERE id = ?1", [organisation.0], |row| {
                     Ok((row.get(0)?, row.get::<_, String>(1)?))
@@ -96,46 +96,54 @@ fn check_free(tx: &Transaction<'_>, organisation: OrganisationId, joining: &Join
     Ok(())
 }
 
-fn allocate(tx: &Transaction<'_>, organisation: OrganisationId, pool: AddressPool) -> Result<MeshAddress, EnrolError> {
+/// Takes an address; with it comes the generation that the first key there has.
+fn allocate(
+    tx: &Transaction<'_>,
+    organisation: OrganisationId,
+    pool: AddressPool,
+) -> Result<(MeshAddress, KeyGeneration), EnrolError> {
     let what = "allocate an address";
     let next = tx
         .query_row("SELECT next_address FROM organisations WHERE id = ?1", [organisation.0], |row| row.get(0))
         .during(what)?;
     let oldest = tx
         .query_row(
-            "SELECT address FROM freed_addresses WHERE organisation = ?1 ORDER BY id LIMIT 1",
+            "SELECT address, key_generation FROM freed_addresses WHERE organisation = ?1 ORDER BY id LIMIT 1",
             [organisation.0],
-            |row| row.get(0),
+            |row| Ok((row.get(0)?, row.get(1)?)),
         )
         .optional()
         .during(what)?;
-    let allocation = allocation::choose(pool, next, oldest)?;
+    let allocation = allocation::choose(pool, next, oldest.map(|(address, _)| address))?;
     let index = allocation.address().index();
     match allocation {
         Allocation::Fresh(_) => {
             let sql = "UPDATE organisations SET next_address = ?2 WHERE id = ?1";
             tx.execute(sql, params![organisation.0, index + 1]).during(what)?;
+            Ok((allocation.address(), KeyGeneration::FIRST))
         }
         Allocation::Reused(_) => {
             let sql = "DELETE FROM freed_addresses WHERE organisation = ?1 AND address = ?2";
             tx.execute(sql, params![organisation.0, index]).during(what)?;
+            let generation = oldest.map_or(0, |(_, generation)| generation);
+            Ok((allocation.address(), KeyGeneration::from_number(generation)))
         }
     }
-    Ok(allocation.address())
 }
 
 fn insert(
     tx: &Transaction<'_>,
     organisation: OrganisationId,
     joining: &Joining,
-    address: MeshAddress,
+    (address, generation): (MeshAddress, KeyGeneration),
     credential_hash: &[u8; 32],
     revision: Revision,
     now: UnixSeconds,
 ) -> Result<(), StoreError> {
     tx.prepare_cached(
         "INSERT INTO servers (organisation, name, public_key, address, endpoint_ip, endpoint_port, endpoint_origin,
-            credential_hash, changed_revision, created_at) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
+            credential_hash, changed_revision, created_at, key_generation)
+            VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)",
     )
     .and_then(|mut statement| {
         statement.execute(params![
@@ -148,7 +156,8 @@ fn insert(
             joining.endpoint.map(|endpoint| endpoint.origin.as_str()),
             credential_hash,
             revision.0 as i64,
-            now.0
+            now.0,
+            generation.number()
         ])
     })
     .during("keep the server")

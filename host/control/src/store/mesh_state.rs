@@ -31,6 +31,7 @@ impl Store {
             each_server(tx, &servers_by_address(), organisation, |server| {
                 builder.peer(PeerEntry {
                     public_key: server.public_key,
+                    key_generation: server.key_generation,
                     endpoint: server.endpoint,
                     address: server.address,
                     name: server.name,

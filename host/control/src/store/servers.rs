@@ -4,7 +4,7 @@ use std::net::{IpAddr, SocketAddr};
 
 use rusqlite::{Connection, OptionalExtension, Row, Transaction, params};
 use serde::Serialize;
-use servos_mesh::{DnsLabel, MeshAddress, PublicKey, Revision};
+use servos_mesh::{DnsLabel, KeyGeneration, MeshAddress, PublicKey, Revision};
 
 use super::error::During;
 use super::organisations::bump;
@@ -35,6 +35,9 @@ pub struct Server {
     pub address: MeshAddress,
     /// Its key.
     pub public_key: PublicKey,
+    /// How often the key at its address was changed.
+    #[serde(serialize_with = "number")]
+    pub key_generation: KeyGeneration,
     /// Where peers reach it, if known.
     pub endpoint: Option<SocketAddr>,
     /// Who says so.
@@ -46,7 +49,7 @@ pub struct Server {
 }
 
 const SELECT: &str = "SELECT name, address, public_key, endpoint_ip, endpoint_port, endpoint_origin, changed_revision,
-    created_at FROM servers WHERE organisation = ?1";
+    created_at, key_generation FROM servers WHERE organisation = ?1";
 
 impl Store {
     /// The servers of an organisation, sorted by name.
@@ -208,6 +211,7 @@ struct Found {
     origin: Option<String>,
     changed_revision: i64,
     created_at: i64,
+    key_generation: u8,
 }
 
 fn read(row: &Row<'_>) -> rusqlite::Result<Found> {
@@ -220,6 +224,7 @@ fn read(row: &Row<'_>) -> rusqlite::Result<Found> {
         origin: row.get(5)?,
         changed_revision: row.get(6)?,
         created_at: row.get(7)?,
+        key_generation: row.get(8)?,
     })
 }
 
@@ -233,6 +238,7 @@ fn parse(found: Found) -> Result<Server, StoreError> {
         name: found.name.parse().map_err(|_| corrupt())?,
         address: MeshAddress::from_index(found.address).map_err(|_| corrupt())?,
         public_key: PublicKey::from_bytes(found.public_key).map_err(|_| corrupt())?,
+        key_generation: KeyGeneration::from_number(found.key_generation),
         endpoint,
         endpoint_origin: match found.origin.as_deref() {
             Some("told") => Some(Origin::Told),
@@ -254,9 +260,11 @@ fn delete(tx: &Transaction<'_>, holder: CredentialHolder, now: UnixSeconds) -> R
     let (server, organisation) = (holder.server.0, holder.organisation);
     let revision = bump(tx, organisation, now)?;
     let number = revision.0 as i64;
-    let free =
-        "INSERT INTO freed_addresses (organisation, address) SELECT organisation, address FROM servers WHERE id = ?1";
-    tx.execute(free, [server]).during(what)?;
+    let sql = "SELECT key_generation FROM servers WHERE id = ?1";
+    let generation = tx.query_row(sql, [server], |row| row.get(0)).map(KeyGeneration::from_number).during(what)?;
+    let free = "INSERT INTO freed_addresses (organisation, address, key_generation)
+        SELECT organisation, address, ?2 FROM servers WHERE id = ?1";
+    tx.execute(free, params![server, generation.of_next_owner().number()]).during(what)?;
     let depart =
         "INSERT INTO departures (credential_hash, departed_at) SELECT credential_hash, ?2 FROM servers WHERE id = ?1";
     tx.execute(depart, params![server, now.0]).during(what)?;
@@ -267,6 +275,10 @@ fn delete(tx: &Transaction<'_>, holder: CredentialHolder, now: UnixSeconds) -> R
     tx.execute(touch, params![server, number]).during(what)?;
     tx.execute("DELETE FROM servers WHERE id = ?1", [server]).during(what)?;
     Ok(revision)
+}
+
+fn number<S: serde::Serializer>(generation: &KeyGeneration, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_u8(generation.number())
 }
 
 /// Why something cannot be done with a server.

@@ -19,6 +19,7 @@ pub fn snapshot(services: &[(&str, Protocol, u16)], health: &[(&str, u8, Health)
     for number in 1..=3_u8 {
         mesh.peer(PeerEntry {
             public_key: PublicKey::from_bytes([number; 32]).expect("key"),
+            key_generation: servos_mesh::KeyGeneration::FIRST,
             endpoint: None,
             address: address(number),
             name: format!("s{number}").parse().expect("name"),

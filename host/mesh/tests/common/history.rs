@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 use proptest::collection::{btree_map, vec};
 use proptest::option;
 use proptest::prelude::*;
-use servos_mesh::{DnsLabel, MeshState, Own, PeerEntry, PublicKey, Revision, Service};
+use servos_mesh::{DnsLabel, KeyGeneration, MeshState, Own, PeerEntry, PublicKey, Revision, Service};
 
 use super::{Mesh, Place, address, any_service, label};
 
@@ -94,6 +94,7 @@ fn mesh(revision: u64, servers: &BTreeMap<usize, (Server, u64)>, services: &Serv
         endpoint: *endpoint,
         address: address(POOL[at]),
         name: name.clone(),
+        key_generation: KeyGeneration::from_number(*number),
         since: Revision(*since),
     });
     let services = services.iter().map(|(name, (service, places))| {

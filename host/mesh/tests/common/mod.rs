@@ -49,6 +49,7 @@ impl Mesh {
 pub fn example() -> Mesh {
     let peer = |index: u32, name: &str, endpoint: Option<&str>, since: u64| PeerEntry {
         public_key: PublicKey::from_bytes([index as u8; 32]).unwrap(),
+        key_generation: servos_mesh::KeyGeneration::FIRST,
         endpoint: endpoint.map(|text| text.parse().unwrap()),
         address: MeshAddress::from_index(index).unwrap(),
         name: label(name),
@@ -141,12 +142,14 @@ prop_compose! {
 prop_compose! {
     fn any_peer()(
         key in 1_u8..16,
+        generation in any::<u8>(),
         endpoint in option::of(any::<SocketAddr>()),
         name in "[a-z]{1,2}",
         since in any::<u64>(),
     ) -> PeerEntry {
         PeerEntry {
             public_key: PublicKey::from_bytes([key; 32]).unwrap(),
+            key_generation: servos_mesh::KeyGeneration::from_number(generation),
             endpoint,
             address: MeshAddress::LAST,
             name: label(&name),

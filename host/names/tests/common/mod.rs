@@ -33,6 +33,7 @@ pub fn mesh_of(domain: &str, generation: u64) -> Arc<Snapshot> {
     for (index, name) in [(1_u32, "s1"), (2, "s2")] {
         builder.peer(PeerEntry {
             public_key: PublicKey::from_bytes([index as u8; 32]).unwrap(),
+            key_generation: servos_mesh::KeyGeneration::FIRST,
             endpoint: None,
             address: MeshAddress::from_index(index).unwrap(),
             name: name.parse().unwrap(),

@@ -33,6 +33,7 @@ fn build(places: Vec<(MeshAddress, u16, u16)>) -> Arc<Snapshot> {
     for index in 1..=3_u32 {
         builder.peer(PeerEntry {
             public_key: key(index),
+            key_generation: servos_mesh::KeyGeneration::FIRST,
             endpoint: None,
             address: address(index),
             name: format!("s{index}").parse().unwrap(),

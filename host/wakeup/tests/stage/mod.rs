@@ -103,6 +103,7 @@ pub fn table(peers: &[&str]) -> PeerTable {
     for (at, peer) in [OWN].iter().chain(peers).enumerate() {
         mesh.peer(PeerEntry {
             public_key: PublicKey::from_bytes([at as u8 + 1; 32]).expect("a key"),
+            key_generation: servos_mesh::KeyGeneration::FIRST,
             endpoint: None,
             address: address(peer),
             name: format!("s{at}").parse().expect("a name"),

@@ -29,6 +29,7 @@ pub(in crate::bench::tunnel) fn write_state(path: &Path, swarm: SocketAddr, size
         let elsewhere = SocketAddr::from(([192, 0, 2, 1], if changed { 51_821 } else { 51_820 }));
         builder.peer(PeerEntry {
             public_key: if real { public_key(index) } else { PublicKey::from_bytes(scrambled(index.into()))? },
+            key_generation: servos_mesh::KeyGeneration::FIRST,
             endpoint: Some(if real { swarm } else { elsewhere }),
             address: MeshAddress::from_index(index)?,
             name: format!("p{index}").parse()?,

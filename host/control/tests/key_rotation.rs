@@ -1,0 +1,105 @@
+//! A server's key gives way to another: who may, which one, and what peers are told of it.
+
+#![allow(clippy::unwrap_used, reason = "helpers of tests are tests")]
+
+mod common;
+
+use common::{Client, Plane, random_key, refusal};
+use reqwest::{Method, Response, StatusCode};
+use serde_json::json;
+use servos_control::allocation::AddressPool;
+use servos_mesh::{MeshState, PublicKey};
+
+impl Client {
+    async fn set_key(&self, credential: &str, key: &str) -> Response {
+        let request = self.request(Method::PUT, "/api/v1/server/key", credential);
+        request.json(&json!({ "public_key": key })).send().await.unwrap()
+    }
+}
+
+/// Key, generation and revision of a server's record.
+fn record(state: &MeshState, name: &str) -> (PublicKey, u8, u32) {
+    let peer = state.peers().iter().find(|peer| state.name_of(peer) == name).unwrap();
+    (*peer.public_key(), peer.key_generation().number(), peer.since())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_key_the_generation_and_the_revision_change_together_and_once() {
+    let plane = Plane::new();
+    let client = plane.serve().await;
+    let (one, _) = client.join(&plane, "acme", "s1").await;
+    let (two, _) = client.join(&plane, "acme", "s2").await;
+    let before = client.state(&two).await;
+    let (_, generation, _) = record(&before, "s1");
+    assert_eq!(generation, 0);
+    let key = random_key();
+
+    assert_eq!(client.set_key(&one, &key).await.status(), StatusCode::NO_CONTENT);
+
+    let after = client.state(&two).await;
+    let revision = after.revision();
+    assert!(revision > before.revision());
+    assert_eq!(record(&after, "s1"), (key.parse().unwrap(), 1, revision.0 as u32));
+    assert_eq!(record(&after, "s2"), record(&before, "s2"));
+    // Told again, since the answer may have been lost: nothing changes, nobody is woken.
+    assert_eq!(client.set_key(&one, &key).await.status(), StatusCode::NO_CONTENT);
+    assert_eq!(client.state(&two).await.revision(), revision);
+    assert_eq!(plane.json(&["server", "show", "s1"])["public_key"], key);
+    assert_eq!(plane.json(&["server", "show", "s1"])["key_generation"], 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_key_that_another_server_has_is_refused_whatever_its_organisation() {
+    let plane = Plane::new();
+    plane.ok(&["organisation", "create", "other"]);
+    let client = plane.serve().await;
+    let (one, _) = client.join(&plane, "acme", "s1").await;
+    let (two, _) = client.join(&plane, "other", "s2").await;
+    let taken = record(&client.state(&two).await, "s2").0;
+    let before = client.state(&one).await.revision();
+
+    let (status, code, message) = refusal(client.set_key(&one, &taken.to_string()).await).await;
+
+    assert_eq!((status, code.as_str()), (409, "key-taken"), "{message}");
+    assert_eq!(client.state(&one).await.revision(), before);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn strangers_and_nonsense_are_refused() {
+    let plane = Plane::new();
+    let client = plane.serve().await;
+    let (one, _) = client.join(&plane, "acme", "s1").await;
+    let refused = refusal(client.set_key("no-credential", &random_key()).await).await;
+    assert_eq!((refused.0, refused.1.as_str()), (401, "unknown-credential"));
+    let zero = "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=";
+    for key in ["", "none", zero] {
+        let refused = refusal(client.set_key(&one, key).await).await;
+        assert_eq!((refused.0, refused.1.as_str()), (400, "malformed-request"), "{key:?}");
+    }
+    plane.ok(&["server", "delete", "s1", "--yes"]);
+    let until = tokio::time::Instant::now() + common::DEADLINE;
+    while client.set_key(&one, &random_key()).await.status() != StatusCode::UNAUTHORIZED {
+        assert!(tokio::time::Instant::now() < until, "the credential of a deleted server is still good");
+        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+    }
+}
+
+/// Nobody may take the next owner of an address for the last one with another key.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_next_owner_of_an_address_is_no_rotation_of_the_last() {
+    let plane = Plane::new();
+    let client = plane.serve_pool(AddressPool { first: 1, last: 2 }).await;
+    let (watcher, _) = client.join(&plane, "acme", "watcher").await;
+    let (one, address) = client.join(&plane, "acme", "s1").await;
+    for _ in 0..3 {
+        client.set_key(&one, &random_key()).await.error_for_status().unwrap();
+    }
+    let old = client.state(&watcher).await;
+    client.request(Method::DELETE, "/api/v1/server", &one).send().await.unwrap().error_for_status().unwrap();
+
+    let (_, same) = client.join(&plane, "acme", "s1").await;
+
+    assert_eq!(same, address);
+    let next = client.state(&watcher).await;
+    assert_eq!((record(&old, "s1").1, record(&next, "s1").1), (3, 131));
+}
