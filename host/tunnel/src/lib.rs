@@ -19,7 +19,7 @@ mod uapi;
 pub use backend::userspace::InterfaceSource;
 pub use config::TunnelConfig;
 pub use counters::{DropCounters, TunnelCounters};
-pub use device::{Applied, Device, SessionStatus, TunnelEvent};
+pub use device::{Applied, Device, OwnKeys, SessionStatus, TunnelEvent};
 pub use error::TunnelError;
 pub use key::{PrivateKey, PrivateKeyError};
 pub use tunnel::Tunnel;

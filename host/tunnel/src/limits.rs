@@ -47,6 +47,14 @@ pub const REKEY_TIMEOUT: Duration = Duration::from_secs(5);
 /// Longest jitter on [`REKEY_TIMEOUT`] (§6.1).
 pub const REKEY_JITTER: Duration = Duration::from_millis(333);
 
+/// While a server has two keys, an initiation under the first that is unanswered for so long is followed by one under
+/// the other: a peer that does not know the first says nothing, and one that does answers within a long way's round trip.
+pub const OTHER_KEY_AFTER: Duration = Duration::from_secs(1);
+
+/// Within so long after a peer rotated its key, sessions in use with it begin a handshake, each at a time of its own:
+/// 12,000 in all stay below [`Limits::handshakes_a_second`], and it is over well before their keypairs are renewed.
+pub const ROTATED_KEY_SPREAD: Duration = Duration::from_secs(30);
+
 /// Data received and nothing sent for so long: an empty packet answers (§6.5).
 pub const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(10);
 

@@ -15,7 +15,7 @@ use crate::device::DatagramBatch;
 use crate::device::changes::Changes;
 use crate::limits::{DEFAULT_MTU, Limits, MAX_MTU, MIN_MTU};
 use crate::uapi::{Managed, UapiServer};
-use crate::{Applied, Device, SessionStatus, TunnelConfig, TunnelCounters, TunnelError, TunnelEvent};
+use crate::{Applied, Device, OwnKeys, SessionStatus, TunnelConfig, TunnelCounters, TunnelError, TunnelEvent};
 
 /// A running WireGuard interface. Ends when it is dropped.
 pub struct Tunnel {
@@ -96,6 +96,11 @@ impl Tunnel {
     /// counters and roamed endpoints.
     pub fn apply(&self, table: Arc<PeerTable>) -> Applied {
         self.interface.device.apply(Instant::now(), table)
+    }
+
+    /// Answers to these keys from here on. Sessions, packets held and under way are not touched.
+    pub fn set_keys(&self, keys: OwnKeys) {
+        self.interface.device.set_keys(keys);
     }
 
     /// Changes the interface's MTU, bytes.

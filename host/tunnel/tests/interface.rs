@@ -96,7 +96,7 @@ fn changes_during_a_ping_flood_lose_nothing() {
             json!({ "public_key": key, "endpoint": "192.0.2.9:1", "address": format!("100.64.1.{}", 1 + peers.len()) }),
         );
         lab.write(0, &settings);
-        assert_eq!(first.ask("apply"), json!({ "ended": 0, "endpoints": 0, "untouched": 1 }));
+        assert_eq!(first.ask("apply"), json!({ "ended": 0, "rotated": 0, "endpoints": 0, "untouched": 1 }));
     }
     let report = flood.wait_with_output().unwrap();
     let report = String::from_utf8(report.stdout).unwrap();

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use serde::Serialize;
-use servos_mesh::PeerTable;
+use servos_mesh::{PeerRecord, PeerTable};
 
 use super::Device;
 use super::peer::PeerId;
@@ -13,8 +13,10 @@ use super::peer::PeerId;
 /// What a new table meant for the sessions.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Applied {
-    /// Sessions whose peer left or changed its key.
+    /// Sessions whose peer left, or gave its address to another.
     pub ended: usize,
+    /// Sessions that go on under the key that their peer rotated to.
+    pub rotated: usize,
     /// Sessions that took their peer's changed endpoint.
     pub endpoints: usize,
     /// Sessions that were not touched.
@@ -34,23 +36,43 @@ impl Device {
             (cells, sessions.len())
         };
         let mut applied = Applied::default();
+        let mut touched = 0;
         for cell in cells {
             self.common.counters.sessions_visited.one();
             let mut session = cell.lock();
-            let record = session.peer().mesh_address().and_then(|address| table.peer_by_address(address));
-            let Some(record) = record.filter(|record| record.public_key() == session.public_key()) else {
+            let address = session.peer().mesh_address();
+            let record = address.and_then(|address| table.peer_by_address(address));
+            let before_it = address.and_then(|address| before.peer_by_address(address));
+            let is_same = |record: &PeerRecord| {
+                record.public_key() == session.public_key()
+                    || before_it.is_some_and(|old| is_rotation((&before, old), (&table, record)))
+            };
+            let Some(record) = record.filter(|record| is_same(record)) else {
                 drop(session);
                 applied.ended += usize::from(self.remove_session(&cell, |_| true));
                 continue;
             };
-            let known = before.peer_by_address(record.address()).and_then(|record| record.endpoint());
+            let rotated = record.public_key() != session.public_key();
+            if rotated {
+                session.take_rotated_key(now, *record.public_key());
+                self.reschedule(&mut session);
+                applied.rotated += 1;
+            }
+            let known = before_it.and_then(|record| record.endpoint());
             let taken = match record.endpoint() {
                 Some(endpoint) if known != Some(endpoint) => session.take_endpoint(now, known, endpoint),
                 _ => false,
             };
             applied.endpoints += usize::from(taken);
+            touched += usize::from(taken || rotated);
         }
-        applied.untouched = all.saturating_sub(applied.ended + applied.endpoints);
+        applied.untouched = all.saturating_sub(applied.ended + touched);
         applied
     }
+}
+
+/// Whether the record is the same server's as the one before, with another key: the name stays, the generation goes on.
+fn is_rotation(before: (&PeerTable, &PeerRecord), after: (&PeerTable, &PeerRecord)) -> bool {
+    let ((old_table, old), (table, record)) = (before, after);
+    record.key_generation().is_rotation_of(old.key_generation()) && table.name_of(record) == old_table.name_of(old)
 }

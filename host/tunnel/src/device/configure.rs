@@ -8,9 +8,9 @@ use servos_mesh::PublicKey;
 
 use super::changes::{Changes, PeerChange};
 use super::configured_peers::ConfiguredPeer;
+use super::own::Own;
 use super::peer::PeerId;
-use super::{DatagramBatch, Device, Own};
-use crate::noise::Guard;
+use super::{DatagramBatch, Device};
 use crate::{PrivateKey, SessionStatus};
 
 /// A device whose peers the mesh state decides cannot be configured.
@@ -70,9 +70,7 @@ impl Device {
     /// Takes another key: nothing that was agreed with the one before seals or opens any more.
     fn set_private_key(&self, now: Instant, key: Option<PrivateKey>) {
         let public = key.as_ref().map(PrivateKey::public_key);
-        let for_guard = public.unwrap_or_else(|| PrivateKey::generate().public_key());
-        let guard = Guard::new(now, &for_guard, self.common.limits.handshakes_a_second);
-        self.common.own.store(Arc::new(Own { key, guard }));
+        self.common.own.store(Arc::new(Own::new(now, key, self.common.limits.handshakes_a_second)));
         if let Some(public) = public {
             self.remove_peer(&public);
         }

@@ -9,7 +9,7 @@ use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 pub enum TunnelEvent {
     /// A peer has a session.
     SessionMade(MeshAddress),
-    /// A peer has none any more: it was idle, left the mesh, or changed its key.
+    /// A peer has none any more: it was idle, left the mesh, or another has its address.
     SessionGone(MeshAddress),
     /// The way to a peer with a session is seen in another light.
     LinkChanged(MeshAddress, Link),

@@ -138,16 +138,16 @@ impl Device {
         let drops = &self.common.counters.drops;
         let Ok(message) = <&[u8; INITIATION]>::try_from(datagram) else { return drops.malformed.one() };
         let own = self.common.own.load_full();
-        match own.guard.admit(now, source.to, message) {
-            Admission::Granted => {}
+        let addressed = match own.guard.admit(now, source.to, message) {
+            Admission::Granted(addressed) => addressed,
             Admission::WrongMac => return drops.invalid_mac.one(),
             Admission::TooMany => return drops.too_many_handshakes.one(),
             Admission::Cookie(reply) => {
                 out.push(source, &reply);
                 return self.common.counters.cookies_sent.one();
             }
-        }
-        let Some(received) = own.key.as_ref().and_then(|key| Received::read(key, message)) else {
+        };
+        let Some(received) = own.addressed(addressed).and_then(|key| Received::read(key, message)) else {
             return drops.invalid_handshake.one();
         };
         let Some(peer) = self.peers.by_key(&received.public_key) else { return drops.unknown_key.one() };

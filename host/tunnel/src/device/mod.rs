@@ -25,6 +25,7 @@ mod events;
 mod handshake_times;
 mod inbound;
 mod outbound;
+mod own;
 pub(crate) mod packets;
 mod peer;
 mod peers;
@@ -52,17 +53,19 @@ pub use configure::NotConfigurable;
 pub use configured_peers::ConfiguredPeer;
 pub use endpoint::Endpoint;
 pub use events::TunnelEvent;
+pub use own::OwnKeys;
 pub use packets::Packets;
 pub use peer::PeerId;
 pub use status::SessionStatus;
 
 use crate::counters::Counters;
 use crate::limits::{EVICTION_SAMPLE, IN_USE, Limits};
-use crate::noise::{Guard, Tai64n};
+use crate::noise::Tai64n;
 use crate::{PrivateKey, TunnelCounters};
 use due_queue::DueQueue;
 use events::Subscribers;
 use handshake_times::HandshakeTimes;
+use own::Own;
 use peers::Peers;
 use session::{Session, SessionCell};
 use session_table::SessionTable;
@@ -90,13 +93,6 @@ struct Common {
     subscribers: Subscribers,
     /// Ties the monotonic clock to the wall's, for `last_handshake`.
     started: (Instant, SystemTime),
-}
-
-/// This server's key, and what follows from it.
-struct Own {
-    /// None before one was configured: nothing is sent or answered then.
-    key: Option<PrivateKey>,
-    guard: Guard,
 }
 
 impl Common {
@@ -144,15 +140,14 @@ impl Device {
         limits: Limits,
         started: (Instant, SystemTime),
     ) -> Self {
-        let public = key.as_ref().map_or_else(|| PrivateKey::generate().public_key(), PrivateKey::public_key);
-        let guard = Guard::new(started.0, &public, limits.handshakes_a_second);
+        let own = Own::new(started.0, key, limits.handshakes_a_second);
         Self {
             peers,
             sessions: RwLock::default(),
             due: Mutex::default(),
             handshakes: Mutex::default(),
             common: Common {
-                own: ArcSwap::from_pointee(Own { key, guard }),
+                own: ArcSwap::from_pointee(own),
                 limits,
                 mtu: AtomicU16::new(mtu),
                 held: AtomicUsize::new(0),
@@ -182,9 +177,9 @@ impl Device {
         self.common.mtu.load(Relaxed)
     }
 
-    /// The device's key, once it has one.
+    /// The device's key, once it has one; of two, the one that it uses itself.
     pub fn private_key(&self) -> Option<PrivateKey> {
-        self.common.own.load().key.clone()
+        self.common.own.load().present().cloned()
     }
 
     /// When [`Device::handle_timeout`] wants to be called; `None` while nothing is timed.

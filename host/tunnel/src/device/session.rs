@@ -337,6 +337,7 @@ impl Session {
                     self.endpoint = self.endpoint.map(|endpoint| endpoint.to.into());
                     self.initiate(common, now, out);
                 }
+                Duty::Rekey => self.initiate(common, now, out),
                 Duty::GiveUp => {
                     self.initiation = None;
                     self.drop_held(common);
@@ -370,6 +371,14 @@ impl Session {
         }
         self.endpoint = Some(after.into());
         true
+    }
+
+    /// The peer goes by another key from here on. What was agreed under the one before holds until it dies of age; if
+    /// the session is in use, the next handshake is begun soon.
+    pub(super) fn take_rotated_key(&mut self, now: Instant, key: PublicKey) {
+        self.public_key = key;
+        self.macs = PeerMacs::new(&key);
+        self.timers.on_key_rotated(now, rand::random());
     }
 
     pub(super) fn set_preshared(&mut self, preshared: Zeroizing<PresharedKey>) {
@@ -439,7 +448,7 @@ impl Session {
         let index = self.take_index();
         let Ok(message) = <&mut [u8; INITIATION]>::try_from(out.room(INITIATION)) else { return };
         let timestamp = common.tai64n(now);
-        let Some(key) = &own.key else { return };
+        let Some((key, patience)) = own.for_initiation(self.timers.tries()) else { return };
         let begun = Initiation::write(key, &self.public_key, &self.preshared, index, timestamp, message);
         // A key that no handshake can be made with; nothing is sent, and what is held is dropped in time.
         let Some(initiation) = begun else { return };
@@ -448,7 +457,7 @@ impl Session {
         self.initiation = Some(initiation);
         self.tx_bytes += INITIATION as u64;
         common.counters.initiations_sent.one();
-        self.timers.on_initiation_sent(now, rand::random());
+        self.timers.on_initiation_sent(now, patience, rand::random());
     }
 
     /// Shows the peer, and what stands between, that we are there: with an empty message, or a handshake where there is

@@ -5,8 +5,8 @@ use std::time::{Duration, Instant};
 use servos_mesh::Link;
 
 use crate::limits::{
-    KEEPALIVE_TIMEOUT, LINK_DOWN_AFTER, REJECT_AFTER_TIME, REKEY_AFTER_MESSAGES, REKEY_AFTER_TIME, REKEY_ATTEMPT_TIME,
-    REKEY_JITTER, REKEY_TIMEOUT,
+    IN_USE, KEEPALIVE_TIMEOUT, LINK_DOWN_AFTER, REJECT_AFTER_TIME, REKEY_AFTER_MESSAGES, REKEY_AFTER_TIME,
+    REKEY_ATTEMPT_TIME, REKEY_JITTER, REKEY_TIMEOUT, ROTATED_KEY_SPREAD,
 };
 use crate::noise::Keypair;
 
@@ -18,6 +18,8 @@ const ANSWER_TIMEOUT: Duration = KEEPALIVE_TIMEOUT.saturating_add(REKEY_TIMEOUT)
 pub(super) enum Duty {
     /// Send an initiation, the first or again.
     Initiate,
+    /// Begin a handshake, since the peer has another key.
+    Rekey,
     /// Give up the handshake and what waits for it.
     GiveUp,
     /// Send an empty packet.
@@ -34,6 +36,8 @@ pub(super) struct SessionTimers {
     last_used: Instant,
     last_heard: Option<Instant>,
     handshake: Option<Attempt>,
+    /// The peer rotated its key: when the first handshake with the next is begun.
+    rekey_at: Option<Instant>,
     /// The first data sent that nothing was heard after.
     unanswered_since: Option<Instant>,
     /// The first data received that nothing was sent after.
@@ -66,6 +70,7 @@ impl SessionTimers {
             last_used: now,
             last_heard: None,
             handshake: None,
+            rekey_at: None,
             unanswered_since: None,
             reply_owed_since: None,
             silent: false,
@@ -139,9 +144,17 @@ impl SessionTimers {
         }
     }
 
-    /// An initiation was sent. `jitter` is between 0 and 1.
-    pub(super) fn on_initiation_sent(&mut self, now: Instant, jitter: f64) {
-        let retry_at = now + REKEY_TIMEOUT + REKEY_JITTER.mul_f64(jitter);
+    /// The peer has another key. `jitter` is between 0 and 1: its peers do not all begin at once.
+    pub(super) fn on_key_rotated(&mut self, now: Instant, jitter: f64) {
+        let due = now + ROTATED_KEY_SPREAD.mul_f64(jitter);
+        self.rekey_at = Some(due);
+        self.arm(due);
+    }
+
+    /// An initiation was sent; it is sent again after `patience`. `jitter` is between 0 and 1.
+    pub(super) fn on_initiation_sent(&mut self, now: Instant, patience: Duration, jitter: f64) {
+        self.rekey_at = None;
+        let retry_at = now + patience + REKEY_JITTER.mul_f64(jitter);
         match &mut self.handshake {
             Some(attempt) => {
                 attempt.last_sent = now;
@@ -160,6 +173,7 @@ impl SessionTimers {
     /// A keypair was agreed. Returns the round trip if our initiation was answered.
     pub(super) fn on_handshake(&mut self, now: Instant, initiator: bool) -> Option<Duration> {
         self.last_used = now;
+        self.rekey_at = None;
         self.arm(now + REJECT_AFTER_TIME);
         if !initiator {
             return None;
@@ -211,6 +225,13 @@ impl SessionTimers {
             self.silent = true;
             return Some(Duty::GiveUp);
         }
+        if self.rekey_at.take_if(|due| *due <= now).is_some() {
+            // One that rests gets there when it is used again, or ends.
+            let in_use = now.saturating_duration_since(self.last_used) < IN_USE;
+            if in_use && !self.is_initiating() {
+                return Some(Duty::Rekey);
+            }
+        }
         if self.unanswered_since.is_some_and(|since| since + ANSWER_TIMEOUT <= now) {
             self.unanswered_since = None;
             self.silent = true;
@@ -238,6 +259,7 @@ impl SessionTimers {
         let candidates = [
             attempt.map(|attempt| attempt.retry_at),
             down,
+            self.rekey_at,
             self.unanswered_since.map(|since| since + ANSWER_TIMEOUT),
             self.reply_owed_since.map(|since| since + KEEPALIVE_TIMEOUT),
             dies.filter(|dies| *dies > now),

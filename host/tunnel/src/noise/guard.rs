@@ -7,6 +7,7 @@
 
 use std::collections::HashMap;
 use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
@@ -22,8 +23,8 @@ const SECRET_AGE: Duration = Duration::from_secs(120);
 /// Verdict of the [`Guard`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Admission {
-    /// The message may be read.
-    Granted,
+    /// The message may be read, with that key.
+    Granted(Addressed),
     /// This is to be sent back in its place.
     Cookie([u8; COOKIE]),
     /// Its first MAC is wrong.
@@ -32,11 +33,23 @@ pub(crate) enum Admission {
     TooMany,
 }
 
+/// Which of our keys a message was sent to: its first MAC says so.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Addressed {
+    /// The one that we use ourselves.
+    Present,
+    /// The one beside it, while we rotate.
+    Other,
+}
+
 /// See the module.
 pub(crate) struct Guard {
     keys: MacKeys,
+    /// While there is a second key.
+    other: Option<MacKeys>,
     limit: u32,
-    load: Mutex<Load>,
+    /// Common to all keys.
+    load: Arc<Mutex<Load>>,
 }
 
 struct Load {
@@ -74,30 +87,33 @@ impl Guard {
             secret_since: now,
             sources: HashMap::new(),
         };
-        Self { keys: MacKeys::of(own), limit, load: Mutex::new(load) }
+        Self { keys: MacKeys::of(own), other: None, limit, load: Arc::new(Mutex::new(load)) }
+    }
+
+    /// The same guard for other keys: cookies stay good, and what was counted counts.
+    pub(crate) fn to(&self, own: &PublicKey, other: Option<&PublicKey>) -> Self {
+        Self { keys: MacKeys::of(own), other: other.map(MacKeys::of), limit: self.limit, load: self.load.clone() }
     }
 
     /// Whether the first MAC of a message is right: for responses, which only those may send who were asked.
     pub(crate) fn is_for_us(&self, message: &[u8]) -> bool {
-        self.keys.is_mac1_right(message)
+        self.addressed(message).is_some()
     }
 
     /// Judges an initiation before any curve is computed.
     pub(crate) fn admit(&self, now: Instant, source: SocketAddr, message: &[u8]) -> Admission {
-        if !self.keys.is_mac1_right(message) {
-            return Admission::WrongMac;
-        }
+        let Some((addressed, keys)) = self.addressed(message) else { return Admission::WrongMac };
         let mut load = self.load.lock();
         load.count(now, self.limit);
         if !load.was_loaded && load.arrived <= self.limit {
             load.granted += 1;
-            return Admission::Granted;
+            return Admission::Granted(addressed);
         }
         let cookie = load.cookie(now, source);
         if !is_mac2_right(&cookie, message) {
             drop(load);
             let mut reply = [0; COOKIE];
-            return match self.keys.seal_cookie(&cookie, message, &mut reply) {
+            return match keys.seal_cookie(&cookie, message, &mut reply) {
                 Some(()) => Admission::Cookie(reply),
                 None => Admission::TooMany,
             };
@@ -107,7 +123,15 @@ impl Guard {
             return Admission::TooMany;
         }
         load.granted += 1;
-        Admission::Granted
+        Admission::Granted(addressed)
+    }
+
+    fn addressed(&self, message: &[u8]) -> Option<(Addressed, &MacKeys)> {
+        if self.keys.is_mac1_right(message) {
+            return Some((Addressed::Present, &self.keys));
+        }
+        let other = self.other.as_ref().filter(|other| other.is_mac1_right(message))?;
+        Some((Addressed::Other, other))
     }
 }
 
@@ -181,6 +205,7 @@ mod tests {
     use crate::PrivateKey;
 
     const LIMIT: u32 = 10;
+    const GRANTED: Admission = Admission::Granted(Addressed::Present);
 
     fn from(host: u8) -> SocketAddr {
         SocketAddr::from(([192, 0, 2, host], 51_820))
@@ -207,7 +232,7 @@ mod tests {
         for _ in 0..100 {
             assert_eq!(guard.admit(now, from(1), &message), Admission::WrongMac);
         }
-        assert_eq!(guard.admit(now, from(1), &stamped(&mut macs, now)), Admission::Granted);
+        assert_eq!(guard.admit(now, from(1), &stamped(&mut macs, now)), GRANTED);
     }
 
     #[test]
@@ -215,7 +240,7 @@ mod tests {
         let now = Instant::now();
         let (key, guard, mut flood) = guarded(now);
         let mut honest = PeerMacs::new(&key);
-        let granted = (0..1_000).filter(|_| guard.admit(now, from(1), &stamped(&mut flood, now)) == Admission::Granted);
+        let granted = (0..1_000).filter(|_| guard.admit(now, from(1), &stamped(&mut flood, now)) == GRANTED);
         assert_eq!(granted.count(), LIMIT as usize, "the curve is computed so often, however many come");
 
         // A second later the flood goes on.
@@ -227,11 +252,11 @@ mod tests {
         assert!(honest.take_cookie(later, &reply));
         assert!(!flood.take_cookie(later, &reply), "another's cookie");
         let message = stamped(&mut honest, later);
-        assert_eq!(guard.admit(later, from(2), &message), Admission::Granted);
+        assert_eq!(guard.admit(later, from(2), &message), GRANTED);
         assert!(matches!(guard.admit(later, from(3), &message), Admission::Cookie(_)), "bound to its source");
 
         // Each source has a rate of its own.
-        let more = (0..100).filter(|_| guard.admit(later, from(2), &message) == Admission::Granted).count();
+        let more = (0..100).filter(|_| guard.admit(later, from(2), &message) == GRANTED).count();
         assert_eq!(more, SOURCE_BURST as usize - 1);
         let mut last = guard.admit(later, from(2), &message);
         assert_eq!(last, Admission::TooMany);
@@ -257,7 +282,7 @@ mod tests {
             if let Admission::Cookie(reply) = guard.admit(later, from(host), &stamped(&mut honest, later)) {
                 honest.take_cookie(later, &reply);
             }
-            granted += u32::from(guard.admit(later, from(host), &stamped(&mut honest, later)) == Admission::Granted);
+            granted += u32::from(guard.admit(later, from(host), &stamped(&mut honest, later)) == GRANTED);
         }
         assert_eq!(granted, LIMIT);
     }
@@ -270,7 +295,7 @@ mod tests {
             guard.admit(now, from(1), &stamped(&mut macs, now));
         }
         let later = now + Duration::from_secs(3);
-        assert_eq!(guard.admit(later, from(1), &stamped(&mut macs, later)), Admission::Granted);
+        assert_eq!(guard.admit(later, from(1), &stamped(&mut macs, later)), GRANTED);
     }
 
     #[test]
@@ -284,5 +309,32 @@ mod tests {
         assert!(!load.allow(now, Source(u64::MAX, false)));
         assert!(load.allow(now + Duration::from_secs(60), Source(u64::MAX, false)));
         assert_eq!(load.sources.len(), 1);
+    }
+
+    #[test]
+    fn two_keys_are_guarded_as_one_and_a_cookie_is_good_for_both() {
+        let now = Instant::now();
+        let (present, guard, mut macs) = guarded(now);
+        let next = PrivateKey::generate().public_key();
+        let mut to_next = PeerMacs::new(&next);
+        assert_eq!(guard.admit(now, from(1), &stamped(&mut to_next, now)), Admission::WrongMac);
+        let guard = guard.to(&present, Some(&next));
+        assert_eq!(guard.admit(now, from(1), &stamped(&mut macs, now)), GRANTED);
+        let other = Admission::Granted(Addressed::Other);
+        assert_eq!(guard.admit(now, from(1), &stamped(&mut to_next, now)), other);
+
+        // A flood on the one is a flood on the other, also after they changed places.
+        for _ in 0..LIMIT {
+            guard.admit(now, from(1), &stamped(&mut macs, now));
+        }
+        let Admission::Cookie(reply) = guard.admit(now, from(2), &stamped(&mut to_next, now)) else {
+            panic!("no cookie")
+        };
+        assert!(to_next.take_cookie(now, &reply), "sealed to whom the message was addressed");
+        let guard = guard.to(&next, Some(&present));
+        let later = now + Duration::from_secs(1);
+        assert_eq!(guard.admit(later, from(2), &stamped(&mut to_next, later)), GRANTED);
+        let guard = guard.to(&next, None);
+        assert_eq!(guard.admit(later, from(1), &stamped(&mut macs, later)), Admission::WrongMac);
     }
 }

@@ -16,7 +16,7 @@ mod message;
 mod replay_window;
 mod wiped;
 
-pub(crate) use guard::{Admission, Guard};
+pub(crate) use guard::{Addressed, Admission, Guard};
 pub(crate) use handshake::{Initiation, PresharedKey, Received, SessionKeys, Tai64n};
 pub(crate) use keypair::Keypair;
 pub(crate) use macs::PeerMacs;

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use rand::rngs::StdRng;
 use rand::{Rng as _, SeedableRng as _};
-use servos_mesh::{MeshAddress, MeshState, MeshStateBuilder, PeerEntry, PeerTable, Revision};
+use servos_mesh::{KeyGeneration, MeshAddress, MeshState, MeshStateBuilder, PeerEntry, PeerTable, Revision};
 use servos_tunnel::device::{DatagramBatch, Endpoint};
 use servos_tunnel::limits::Limits;
 use servos_tunnel::{Device, PrivateKey};
@@ -23,12 +23,26 @@ pub struct Server {
     pub key: PrivateKey,
     pub address: MeshAddress,
     pub endpoint: Option<SocketAddr>,
+    /// None: after its address.
+    pub name: Option<String>,
+    pub generation: KeyGeneration,
 }
 
 impl Server {
     pub fn new(number: u32) -> Self {
         let endpoint = SocketAddr::new(Ipv4Addr::new(192, 0, 2, number as u8).into(), 51_820);
-        Self { key: PrivateKey::generate(), address: mesh_address(number), endpoint: Some(endpoint) }
+        Self {
+            key: PrivateKey::generate(),
+            address: mesh_address(number),
+            endpoint: Some(endpoint),
+            name: None,
+            generation: KeyGeneration::FIRST,
+        }
+    }
+
+    /// The same server with its next key.
+    pub fn rotated(&self) -> Self {
+        Self { key: PrivateKey::generate(), generation: self.generation.after_rotation(), ..self.clone() }
     }
 }
 
@@ -45,9 +59,10 @@ pub fn state<'a>(servers: impl IntoIterator<Item = &'a Server>, revision: Revisi
     for server in servers {
         builder.peer(PeerEntry {
             public_key: server.key.public_key(),
+            key_generation: server.generation,
             endpoint: server.endpoint,
             address: server.address,
-            name: format!("s{}", server.address.index()).parse().unwrap(),
+            name: server.name.clone().unwrap_or(format!("s{}", server.address.index())).parse().unwrap(),
             since: Revision(1),
         });
     }
