@@ -9,11 +9,11 @@ use reqwest::header::{
 };
 use reqwest::{Client, Method, RequestBuilder, Response, StatusCode};
 use servos_mesh::api::{
-    A_IM, DELTA_BASE, DELTA_MANIPULATION, EndpointReport, EnrolRequest, EnrolResponse, ErrorBody, IM, MESH_DELTA_TYPE,
-    MESH_STATE_TYPE,
+    A_IM, DELTA_BASE, DELTA_MANIPULATION, EndpointReport, EnrolRequest, EnrolResponse, ErrorBody, IM, KeyRotation,
+    MESH_DELTA_TYPE, MESH_STATE_TYPE,
 };
 use servos_mesh::limits::{MAX_DELTA_BYTES, MAX_JSON_BODY, MAX_STATE_BYTES};
-use servos_mesh::{MeshDelta, MeshState, Revision, WireError};
+use servos_mesh::{MeshDelta, MeshState, PublicKey, Revision, WireError};
 use zeroize::Zeroizing;
 
 use crate::limits::{CONNECT_TIMEOUT, POLL_GRACE, POLL_WAIT, READ_TIMEOUT, REQUEST_TIMEOUT, RETRY_AFTER_CEILING};
@@ -92,6 +92,16 @@ impl ControlClient {
     /// [`ControlError`]
     pub async fn report_endpoint(&self, report: &EndpointReport) -> Result<(), ControlError> {
         let request = self.request(Method::PUT, "/api/v1/server/endpoint").json(report);
+        self.accepted(self.arrived(request.timeout(REQUEST_TIMEOUT).send().await)?).await.map(drop)
+    }
+
+    /// Tells the public half of this server's key; once it has it, again is no harm.
+    ///
+    /// # Errors
+    ///
+    /// [`ControlError`]
+    pub async fn publish_key(&self, public_key: PublicKey) -> Result<(), ControlError> {
+        let request = self.request(Method::PUT, "/api/v1/server/key").json(&KeyRotation { public_key });
         self.accepted(self.arrived(request.timeout(REQUEST_TIMEOUT).send().await)?).await.map(drop)
     }
 
@@ -351,6 +361,11 @@ impl ControlError {
             Self::Refused { retry_after, .. } => *retry_after,
             _ => None,
         }
+    }
+
+    /// Whether the control plane understood and said no: nothing was done, and asking again brings the same.
+    pub fn is_final(&self) -> bool {
+        matches!(self, Self::Refused { status, .. } if (400..500).contains(status) && ![408, 429].contains(status))
     }
 
     /// Whether our credential is not, or no longer, good.

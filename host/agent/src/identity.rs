@@ -111,6 +111,8 @@ pub fn forget(paths: &Paths) -> Result<(), IdentityError> {
     let paths = [
         paths.identity(),
         paths.credential(),
+        paths.key_rotation(),
+        paths.next_private_key(),
         paths.private_key(),
         paths.mesh_state(),
         paths.mesh_deltas(),

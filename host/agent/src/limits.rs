@@ -35,6 +35,31 @@ pub const DRIFT_CHECK: Duration = Duration::from_secs(60);
 /// Changes that arrive within this time are taken together: a burst of link events makes one snapshot.
 pub const SETTLE: Duration = Duration::from_millis(20);
 
+/// How long both keys are answered after a rotation, unless the operator says otherwise: a peer that cannot reach the
+/// control plane meanwhile, for a restart or a fault of its network, is still understood.
+pub const KEY_TRANSITION: Duration = Duration::from_secs(3_600);
+
+/// The shortest: every peer that can be reached has the key within one poll.
+pub const MIN_KEY_TRANSITION: Duration = Duration::from_secs(10);
+
+/// The longest: a key that is answered for ever was not rotated.
+pub const MAX_KEY_TRANSITION: Duration = Duration::from_secs(7 * 24 * 3_600);
+
+/// Shortest interval of rotations by themselves: each has ended well before the next begins.
+pub const MIN_ROTATE_KEY_EVERY: Duration = Duration::from_secs(2 * 3_600);
+
+/// Rotations by themselves are put off by up to this part of their interval, so that servers do not rotate in step.
+pub const ROTATE_KEY_JITTER: f64 = 0.1;
+
+/// A key that the control plane took and that has not come back in a mesh state is told again after so long.
+pub const PUBLISH_KEY_AGAIN: Duration = Duration::from_secs(30);
+
+/// Longest sleep of the rotation: clocks are set, and machines suspended.
+pub const ROTATION_CHECK: Duration = Duration::from_secs(600);
+
+/// How long `rotate-key` waits for the mesh to have the key before it says that the rotation goes on by itself.
+pub const ROTATE_KEY_WAIT: Duration = Duration::from_secs(30);
+
 /// For one command of the command line to the agent's own socket.
 pub const SOCKET_TIMEOUT: Duration = Duration::from_secs(10);
 

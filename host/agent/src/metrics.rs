@@ -13,6 +13,8 @@ pub fn render(status: &Value) -> String {
     let mut text = String::new();
     gauge(&mut text, "servos_agent_healthy", "1 while `status` names no problem", number(&status["healthy"]));
     gauge(&mut text, "servos_agent_uptime_seconds", "Since the agent started", number(&status["uptime_seconds"]));
+    let rotating = Value::from(status["server"]["key_rotation"].is_object());
+    gauge(&mut text, "servos_agent_key_rotation", "1 while both of two own keys are answered", number(&rotating));
     gauge(
         &mut text,
         "servos_mesh_revision",

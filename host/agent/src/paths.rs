@@ -28,6 +28,16 @@ impl Paths {
         self.state.join("private-key")
     }
 
+    /// While the key is rotated: the next one, base64, 0600.
+    pub fn next_private_key(&self) -> PathBuf {
+        self.state.join("private-key.next")
+    }
+
+    /// While the key is rotated: how far that is.
+    pub fn key_rotation(&self) -> PathBuf {
+        self.state.join("key-rotation.json")
+    }
+
     /// The bearer credential, 0600.
     pub fn credential(&self) -> PathBuf {
         self.state.join("credential")

@@ -9,12 +9,13 @@ use parking_lot::Mutex;
 use rand::Rng;
 use serde::Serialize;
 use servos_mesh::api::EndpointReport;
-use servos_mesh::{MeshDelta, MeshState, Own, PeerTable, Revision, SkippedPeer, timestamp};
+use servos_mesh::{MeshAddress, MeshDelta, MeshState, Own, PeerTable, Revision, SkippedPeer, timestamp};
 use tokio::sync::watch;
 use tracing::{info, warn};
 
 use crate::control_client::{ControlClient, ControlError, Polled};
 use crate::kept_state::KeptState;
+use crate::key_ring::KeyRing;
 use crate::limits::{POLL_BACKOFF, POLL_PAUSE};
 use crate::state_file::StateFileError;
 
@@ -73,7 +74,8 @@ pub struct Updates {
 pub struct Poller {
     client: ControlClient,
     kept: Arc<Mutex<KeptState>>,
-    own: Own,
+    address: MeshAddress,
+    keys: Arc<KeyRing>,
     endpoint: EndpointReport,
     table: watch::Sender<Arc<PeerTable>>,
     status: Arc<Mutex<ControlStatus>>,
@@ -84,12 +86,13 @@ impl Poller {
     pub fn new(
         client: ControlClient,
         kept: KeptState,
-        own: Own,
+        address: MeshAddress,
+        keys: Arc<KeyRing>,
         endpoint: EndpointReport,
         table: watch::Sender<Arc<PeerTable>>,
     ) -> Self {
         let status = Arc::new(Mutex::new(ControlStatus { url: client.url().to_owned(), ..Default::default() }));
-        Self { client, kept: Arc::new(Mutex::new(kept)), own, endpoint, table, status }
+        Self { client, kept: Arc::new(Mutex::new(kept)), address, keys, endpoint, table, status }
     }
 
     /// What `status` reads.
@@ -161,7 +164,7 @@ impl Poller {
         if went_back {
             warn!(%revision, before = %before.revision(), "the control plane went back: restored from a backup?");
         }
-        let own = self.own;
+        let own = Own { address: self.address, public_key: self.keys.public_key() };
         let state = Arc::new(state);
         let indexed = state.clone();
         let table = tokio::task::spawn_blocking(move || PeerTable::new(indexed, Some(own)));
@@ -291,7 +294,7 @@ const CREDENTIAL_REFUSED: &str = "; was this server deleted there? The mesh goes
      decommission` takes the server out, `servos-agent commission` with a new token then joins again";
 
 /// Pause after so many failures in a row: doubling, bounded.
-fn backoff(failures: u32) -> Duration {
+pub(crate) fn backoff(failures: u32) -> Duration {
     let (first, longest) = POLL_BACKOFF;
     first.saturating_mul(1 << failures.saturating_sub(1).min(16)).min(longest)
 }

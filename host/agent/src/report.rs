@@ -15,6 +15,8 @@ use tokio::sync::watch;
 
 use crate::executors::driver::{ExecutorStatus, Handle, PlanView};
 use crate::identity::Identity;
+use crate::key_ring::KeyRing;
+use crate::key_rotation::{RotationHandle, RotationStatus};
 use crate::limits::PEERS_LISTED;
 use crate::poll::ControlStatus;
 use crate::snapshots::instance_key;
@@ -26,8 +28,10 @@ pub type SharedTunnel = Arc<ArcSwapOption<Tunnel>>;
 pub struct Reporter {
     /// Who this server is.
     pub identity: Identity,
-    /// Its key.
-    pub public_key: PublicKey,
+    /// Its keys.
+    pub keys: Arc<KeyRing>,
+    /// What gives it others.
+    pub key_rotation: RotationHandle,
     /// When the agent started.
     pub started: Instant,
     /// What everybody reads.
@@ -64,6 +68,7 @@ struct ServerStatus {
     organisation: String,
     address: MeshAddress,
     public_key: PublicKey,
+    key_rotation: Option<RotationStatus>,
     domain: String,
 }
 
@@ -122,6 +127,8 @@ impl Reporter {
         let mut problems = self.start_problems.clone();
         problems.extend(control.error.clone());
         problems.extend(control.state_file_error.clone());
+        let key = self.key_rotation.status();
+        problems.extend(key.problem.map(|problem| format!("key rotation: {problem}")));
         for executor in &executors {
             problems.extend(executor.errors.iter().map(|error| format!("{}: {error}", executor.name)));
         }
@@ -138,7 +145,8 @@ impl Reporter {
                 name: self.identity.name.to_string(),
                 organisation: self.identity.organisation.clone(),
                 address: self.identity.address,
-                public_key: self.public_key,
+                public_key: self.keys.public_key(),
+                key_rotation: key.rotation,
                 domain: self.identity.domain.to_string(),
             },
             mesh: MeshStatus {

@@ -27,6 +27,9 @@ use crate::executors::tunnel::TunnelPart;
 use crate::guests;
 use crate::identity::{self, Commissioned, Identity};
 use crate::kept_state::KeptState;
+use crate::key_files;
+use crate::key_ring::KeyRing;
+use crate::key_rotation::{KeyRotation, first_keys};
 use crate::poll::{Poller, chain};
 use crate::report::Reporter;
 use crate::settings::Settings;
@@ -73,9 +76,11 @@ async fn run(settings: Settings, commissioned: Commissioned) -> Result<()> {
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
     let Commissioned { identity, private_key, credential } = commissioned;
-    let public_key = private_key.public_key();
-    let own = Own { address: identity.address, public_key };
     let paths = settings.paths.clone();
+    let next_key = key_files::load(&paths, &private_key.public_key())?;
+    let shared_tunnel = Arc::new(ArcSwapOption::empty());
+    let keys = Arc::new(KeyRing::new(first_keys(private_key.clone(), next_key.as_ref()), shared_tunnel.clone()));
+    let own = Own { address: identity.address, public_key: keys.public_key() };
     let mut start_problems = Vec::new();
 
     let (table, kept) = kept_state(&settings, &identity, own, &mut start_problems)?;
@@ -84,19 +89,26 @@ async fn run(settings: Settings, commissioned: Commissioned) -> Result<()> {
     let plugins = start_plugins(&settings, &mut start_problems).await?;
     let (stop_out, stop) = watch::channel(false);
     let (links_out, links) = mpsc::unbounded_channel();
-    let shared_tunnel = Arc::new(ArcSwapOption::empty());
 
     let client = ControlClient::new(&identity.control_url, identity.fingerprint(), credential)?;
     let endpoint = EndpointReport {
         ip: identity.endpoint_ip,
         port: identity.endpoint_port.unwrap_or(settings.tunnel.listen_port),
     };
-    let poller = Poller::new(client, kept, own, endpoint, table_out);
+    let (rotation, key_rotation) = KeyRotation::new(
+        paths.clone(),
+        client.clone(),
+        keys.clone(),
+        table.clone(),
+        (private_key, next_key),
+        settings.tunnel.rotate_key_every,
+    );
+    let poller = Poller::new(client, kept, identity.address, keys.clone(), endpoint, table_out);
     let control = poller.status();
 
     let failover = FailoverPart::new(&settings, plugins.clone(), snapshots.clone());
     let probes = failover.probes();
-    let tunnel = TunnelPart::new(&settings, &identity, private_key, shared_tunnel.clone(), links_out);
+    let tunnel = TunnelPart::new(&settings, &identity, keys.clone(), shared_tunnel.clone(), links_out);
     let tunnel_nudges = tunnel.nudges();
     let names = NamesPart::new(&settings, &identity, plugins.clone(), snapshots.clone());
     let names_nudges = names.nudges();
@@ -111,7 +123,8 @@ async fn run(settings: Settings, commissioned: Commissioned) -> Result<()> {
 
     let reporter = Arc::new(Reporter {
         identity,
-        public_key,
+        keys,
+        key_rotation,
         started: Instant::now(),
         snapshots: snapshots.clone(),
         control,
@@ -125,6 +138,7 @@ async fn run(settings: Settings, commissioned: Commissioned) -> Result<()> {
     let mut background = vec![
         tokio::spawn(snapshots::publish(Sources { table, probes, links }, snapshot_out)),
         tokio::spawn(poller.run()),
+        tokio::spawn(rotation.run()),
         tokio::spawn(async move {
             if let Err(problem) = status_socket::serve(listener, reporter).await {
                 error!(%problem, "the status socket broke");

@@ -5,14 +5,15 @@ use std::io::Read;
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::thread::available_parallelism;
+use std::time::Duration;
 
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer};
 use servos_failover::FailoverSettings;
 use servos_firewall::FirewallSettings;
 use servos_names::NamesSettings;
 use servos_tunnel::limits::{MAX_LANES, lanes};
 
-use crate::limits::MAX_SETTINGS;
+use crate::limits::{MAX_SETTINGS, MIN_ROTATE_KEY_EVERY};
 use crate::paths::Paths;
 
 /// The whole file.
@@ -47,6 +48,9 @@ pub struct TunnelSettings {
     pub wakeup_filter: bool,
     /// Threads each way, 1 to 64; unset: a quarter of the cores, 4 at most.
     pub threads: Option<NonZeroUsize>,
+    /// The key is rotated by itself when it is so old; unset: only when asked.
+    #[serde(deserialize_with = "duration")]
+    pub rotate_key_every: Option<Duration>,
 }
 
 impl TunnelSettings {
@@ -58,7 +62,14 @@ impl TunnelSettings {
 
 impl Default for TunnelSettings {
     fn default() -> Self {
-        Self { interface: "wg0".to_owned(), listen_port: 51_820, mtu: None, wakeup_filter: true, threads: None }
+        Self {
+            interface: "wg0".to_owned(),
+            listen_port: 51_820,
+            mtu: None,
+            wakeup_filter: true,
+            threads: None,
+            rotate_key_every: None,
+        }
     }
 }
 
@@ -113,8 +124,18 @@ impl Settings {
         if self.tunnel.mtu.is_some_and(|mtu| mtu < 1_280) {
             return Err("tunnel.mtu: IPv6 needs 1280 at least".to_owned());
         }
+        if self.tunnel.rotate_key_every.is_some_and(|every| every < MIN_ROTATE_KEY_EVERY) {
+            let least = humantime::format_duration(MIN_ROTATE_KEY_EVERY);
+            return Err(format!("tunnel.rotate_key_every: give {least} at least, 30d as a rule"));
+        }
         Ok(())
     }
+}
+
+fn duration<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Duration>, D::Error> {
+    let text = String::deserialize(deserializer)?;
+    let wrong = |error| serde::de::Error::custom(format!("{text:?} is no duration ({error}): write 30d or 720h"));
+    humantime::parse_duration(&text).map(Some).map_err(wrong)
 }
 
 /// Why the settings cannot be used.

@@ -1,18 +1,24 @@
 //! The status socket: HTTP over `/run/servos/agent.sock`, for the command line and for scrapers on this server. 0600.
+//! It answers what is, and takes one order: to rotate the key.
 
 use std::fs::Permissions;
 use std::io;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::extract::{Query, State};
-use axum::routing::get;
+use axum::http::StatusCode;
+use axum::routing::{get, post};
 use axum::{Json, Router};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use tokio::net::UnixListener;
 
+use crate::key_rotation::RotationError;
+use crate::limits::{KEY_TRANSITION, MAX_KEY_TRANSITION, MIN_KEY_TRANSITION};
+use crate::poll::chain;
 use crate::report::Reporter;
 
 /// Binds the socket. A stale one is replaced: the agent's lock says that nobody else listens.
@@ -43,6 +49,8 @@ pub async fn serve(listener: UnixListener, reporter: Arc<Reporter>) -> io::Resul
         .route("/services", get(|State(reporter): State<Arc<Reporter>>| async move { Json(reporter.services()) }))
         .route("/plugins", get(|State(reporter): State<Arc<Reporter>>| async move { Json(reporter.plugins()) }))
         .route("/lookup", get(lookup))
+        .route("/rotate-key", post(rotate_key))
+        .route("/rotate-key/finish", post(finish_rotation))
         .route("/metrics", get(|State(reporter): State<Arc<Reporter>>| async move { reporter.metrics() }))
         .with_state(reporter);
     axum::serve(listener, router).await
@@ -66,4 +74,29 @@ struct LookupQuery {
 async fn lookup(State(reporter): State<Arc<Reporter>>, Query(query): Query<LookupQuery>) -> Json<Value> {
     let found = tokio::task::spawn_blocking(move || reporter.lookup(&query.name)).await;
     Json(found.unwrap_or_else(|error| json!({ "error": error.to_string() })))
+}
+
+#[derive(Deserialize)]
+struct RotateQuery {
+    /// Seconds.
+    transition: Option<u64>,
+}
+
+type Ordered = Result<Json<Value>, (StatusCode, Json<Value>)>;
+
+async fn rotate_key(State(reporter): State<Arc<Reporter>>, Query(query): Query<RotateQuery>) -> Ordered {
+    let transition = query.transition.map_or(KEY_TRANSITION, Duration::from_secs);
+    let transition = transition.clamp(MIN_KEY_TRANSITION, MAX_KEY_TRANSITION);
+    let begun = reporter.key_rotation.begin(transition).await.map_err(refusal)?;
+    Ok(Json(json!(begun)))
+}
+
+async fn finish_rotation(State(reporter): State<Arc<Reporter>>) -> Ordered {
+    let public_key = reporter.key_rotation.finish().await.map_err(refusal)?;
+    Ok(Json(json!({ "public_key": public_key })))
+}
+
+fn refusal(error: RotationError) -> (StatusCode, Json<Value>) {
+    let status = if error.is_conflict() { StatusCode::CONFLICT } else { StatusCode::BAD_GATEWAY };
+    (status, Json(json!({ "error": chain(&error) })))
 }

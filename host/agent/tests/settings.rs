@@ -40,6 +40,8 @@ fn what_makes_no_sense_is_refused_by_name() {
         ("[tunnel]\ninterface = \"a-name-that-is-too-long\"\n", "tunnel.interface"),
         ("[tunnel]\nlisten_port = 0\n", "tunnel.listen_port"),
         ("[tunnel]\nmtu = 100\n", "tunnel.mtu"),
+        ("[tunnel]\nrotate_key_every = \"often\"\n", "often"),
+        ("[tunnel]\nrotate_key_every = \"1h\"\n", "tunnel.rotate_key_every"),
         ("[failover]\nprobe_interval = \"soon\"\n", "soon"),
         ("[tunnel\n", "line 1"),
     ] {

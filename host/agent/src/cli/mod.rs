@@ -3,6 +3,7 @@
 mod commission;
 mod decommission;
 mod ping;
+mod rotate_key;
 mod show;
 mod socket_client;
 mod tunnel;
@@ -59,6 +60,8 @@ enum Command {
     Metrics,
     /// Reach a server or service by name through the mesh
     Ping(ping::Arguments),
+    /// Give this server another key: the mesh follows without losing a packet
+    RotateKey(rotate_key::Arguments),
     /// Take this server out of its mesh and put everything back as it was
     Decommission(decommission::Arguments),
     /// A WireGuard interface alone, configured with `wg` and `ip`: a drop-in for `wireguard-go`
@@ -113,6 +116,7 @@ fn dispatch(cli: Cli) -> Result<ExitCode> {
             Command::Decommission(arguments) => decommission::main(&settings, &arguments, json).await,
             Command::RestoreResolver => decommission::restore_resolver(&settings).await,
             Command::Ping(arguments) => ping::main(&socket, &arguments, json).await,
+            Command::RotateKey(arguments) => rotate_key::main(&socket, &arguments, json).await,
             Command::Status => show::status(&socket, json).await,
             Command::Plan => show::plan(&socket, json).await,
             Command::Peers { all } => show::peers(&socket, all, json).await,

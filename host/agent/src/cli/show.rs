@@ -38,6 +38,9 @@ pub async fn status(socket: &Path, json: bool) -> Result<ExitCode> {
             update["servers"]
         );
     }
+    if let Some(line) = rotation(&server["key_rotation"]) {
+        println!("{line}");
+    }
     for executor in array(&status["executors"]) {
         println!("{:<9} {}{}", text(&executor["name"]), text(&executor["state"]), counters(&executor["detail"]));
         if let Some(line) = wakeup(&executor["detail"]) {
@@ -58,6 +61,15 @@ pub async fn status(socket: &Path, json: bool) -> Result<ExitCode> {
         println!("PROBLEM   {}", text(problem));
     }
     Ok(code)
+}
+
+fn rotation(rotation: &Value) -> Option<String> {
+    let since = rotation["since"].as_str()?;
+    let (before, next) = (text(&rotation["previous_key"]), text(&rotation["next_key"]));
+    Some(match rotation["until"].as_str() {
+        None => format!("key       rotation since {since}: telling the mesh {next}, both it and {before} are answered"),
+        Some(until) => format!("key       rotation since {since}: {next} beside {before}, both answered until {until}"),
+    })
 }
 
 /// `plan`.
@@ -186,7 +198,7 @@ fn array(value: &Value) -> &[Value] {
     value.as_array().map(Vec::as_slice).unwrap_or_default()
 }
 
-fn text(value: &Value) -> String {
+pub(super) fn text(value: &Value) -> String {
     match value {
         Value::Null => "-".to_owned(),
         Value::String(text) => text.clone(),

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use http_body_util::{BodyExt, Empty, Limited};
-use hyper::Request;
 use hyper::body::Bytes;
+use hyper::{Method, Request, StatusCode};
 use hyper_util::rt::TokioIo;
 use serde_json::Value;
 use tokio::net::UnixStream;
@@ -27,7 +27,26 @@ pub async fn get_text(socket: &Path, path: &str) -> Result<String> {
     Ok(String::from_utf8_lossy(&get_bytes(socket, path, SOCKET_TIMEOUT).await?).into_owned())
 }
 
+/// POSTs to `path`, waiting up to `limit`, and reads JSON. A refusal fails with the agent's words.
+pub async fn post(socket: &Path, path: &str, limit: Duration) -> Result<Value> {
+    let (status, body) = ask(socket, Method::POST, path, limit).await?;
+    let answer: Value = serde_json::from_slice(&body).unwrap_or_default();
+    match answer["error"].as_str() {
+        Some(error) => bail!("{error}"),
+        None if !status.is_success() => bail!("the agent answers {status} to {path}: is it of another version?"),
+        None => Ok(answer),
+    }
+}
+
 async fn get_bytes(socket: &Path, path: &str, limit: Duration) -> Result<Bytes> {
+    let (status, body) = ask(socket, Method::GET, path, limit).await?;
+    if !status.is_success() {
+        bail!("the agent answers {status} to {path}");
+    }
+    Ok(body)
+}
+
+async fn ask(socket: &Path, method: Method, path: &str, limit: Duration) -> Result<(StatusCode, Bytes)> {
     let asked = tokio::time::timeout(limit, async {
         let stream = UnixStream::connect(socket).await.with_context(|| {
             format!(
@@ -37,14 +56,13 @@ async fn get_bytes(socket: &Path, path: &str, limit: Duration) -> Result<Bytes> 
         })?;
         let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
         let connection = tokio::spawn(connection);
-        let request = Request::get(path).header("host", "agent").body(Empty::<Bytes>::new())?;
+        let request = Request::builder().method(method).uri(path).header("host", "agent").body(Empty::<Bytes>::new())?;
         let response = sender.send_request(request).await?;
-        if !response.status().is_success() {
-            bail!("the agent answers {} to {path}", response.status());
-        }
+        let status = response.status();
         let body = Limited::new(response.into_body(), MAX_ANSWER).collect().await;
         connection.abort();
-        Ok(body.map_err(|error| anyhow::anyhow!("the agent's answer broke off: {error}"))?.to_bytes())
+        let body = body.map_err(|error| anyhow::anyhow!("the agent's answer broke off: {error}"))?;
+        Ok((status, body.to_bytes()))
     });
     asked.await.with_context(|| format!("the agent does not answer within {} s", limit.as_secs()))?
 }

@@ -9,7 +9,7 @@ use parking_lot::Mutex;
 use serde_json::json;
 use servos_mesh::{LinkObservation, MeshAddress, PeerTable, Snapshot};
 use servos_tunnel::limits::DEFAULT_MTU;
-use servos_tunnel::{PrivateKey, Tunnel, TunnelConfig, TunnelEvent, mtu};
+use servos_tunnel::{Tunnel, TunnelConfig, TunnelEvent, mtu};
 use servos_wakeup::{Wakes, WakeupFilter};
 use tokio::sync::{mpsc, watch};
 use tracing::{info, warn};
@@ -17,6 +17,7 @@ use tracing::{info, warn};
 use crate::executors::driver::{Applied, Detail, Executor, PlanView};
 use crate::guests::MESH_WAKEUP;
 use crate::identity::Identity;
+use crate::key_ring::KeyRing;
 use crate::poll::chain;
 use crate::report::SharedTunnel;
 use crate::settings::{Settings, TunnelSettings};
@@ -29,7 +30,7 @@ pub struct TunnelPart {
     control_host: Option<IpAddr>,
     /// Where the times of handshakes are kept.
     handshakes: PathBuf,
-    key: PrivateKey,
+    keys: Arc<KeyRing>,
     shared: SharedTunnel,
     links: mpsc::UnboundedSender<LinkChange>,
     nudge: watch::Sender<u64>,
@@ -61,7 +62,7 @@ impl TunnelPart {
     pub fn new(
         settings: &Settings,
         identity: &Identity,
-        key: PrivateKey,
+        keys: Arc<KeyRing>,
         shared: SharedTunnel,
         links: mpsc::UnboundedSender<LinkChange>,
     ) -> Self {
@@ -70,7 +71,7 @@ impl TunnelPart {
             address: identity.address,
             control_host: control_host(&identity.control_url),
             handshakes: settings.paths.handshakes(),
-            key,
+            keys,
             shared,
             links,
             nudge: watch::Sender::new(0),
@@ -136,7 +137,7 @@ impl TunnelPart {
     async fn start(&mut self, snapshot: &Snapshot) -> Result<String, String> {
         let config = TunnelConfig {
             interface: self.settings.interface.clone(),
-            private_key: self.key.clone(),
+            private_key: self.keys.present(),
             listen_port: self.settings.listen_port,
             address: self.address,
             mtu: self.wanted_mtu(),
@@ -152,6 +153,8 @@ impl TunnelPart {
         self.attach_filter(&table);
         self.follow_events(&tunnel);
         self.shared.store(Some(Arc::new(tunnel)));
+        // It was made with one key; a rotation may be under way, or have ended meanwhile.
+        self.keys.hand_over();
         self.in_force = Some(InForce { table, mtu });
         Ok(format!("made {} with {}", self.settings.interface, self.address))
     }
