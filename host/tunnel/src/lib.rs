@@ -23,3 +23,6 @@ pub use device::{Applied, Device, OwnKeys, SessionStatus, TunnelEvent};
 pub use error::TunnelError;
 pub use key::{PrivateKey, PrivateKeyError};
 pub use tunnel::Tunnel;
+/// What `wg` is answered, without a socket: for whoever tries it with any bytes.
+#[doc(hidden)]
+pub use uapi::{Conversation, Managed};

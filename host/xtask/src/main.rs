@@ -4,6 +4,7 @@ mod bench;
 mod build;
 mod command;
 mod demo;
+mod fuzz;
 mod guests;
 mod places;
 mod setup;
@@ -31,6 +32,8 @@ enum Command {
     Build(build::Arguments),
     /// Set up, build, and run every check and test
     Test,
+    /// Feed what reads bytes of strangers with very many; `test` does so for a minute each
+    Fuzz(fuzz::Arguments),
     /// Set up, build, and run the main job: a control plane and four servers in namespaces of their own
     Demo(demo::Arguments),
     /// Set up, build for release, and print figures as ratios
@@ -52,6 +55,7 @@ fn dispatch(command: Command) -> Result<ExitCode> {
         Command::Setup => setup::main(),
         Command::Build(arguments) => build::main(&arguments),
         Command::Test => test::main(),
+        Command::Fuzz(arguments) => fuzz::main(&arguments),
         Command::Demo(arguments) => demo::main(&arguments),
         Command::Bench(arguments) => bench::main(&arguments),
     }

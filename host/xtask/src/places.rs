@@ -22,7 +22,7 @@ pub fn cache() -> PathBuf {
     std::env::var_os("XDG_CACHE_HOME").map_or_else(|| home.join(".cache"), PathBuf::from).join("servos-mesh")
 }
 
-/// Tools that Debian does not have: `bin/bpf-linker`, `bin/cargo-deny`, `traefik`.
+/// Tools that Debian does not have: `bin/bpf-linker`, `bin/cargo-deny`, `bin/cargo-fuzz`, `traefik`.
 pub fn tools() -> PathBuf {
     cache().join("tools")
 }
@@ -30,6 +30,16 @@ pub fn tools() -> PathBuf {
 /// Cargo's target folder for the workspace.
 pub fn target() -> PathBuf {
     std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| cache().join("target"), PathBuf::from)
+}
+
+/// The fuzz targets, a workspace of their own.
+pub fn fuzz() -> PathBuf {
+    root().join("conformance/fuzz")
+}
+
+/// Cargo's target folder for the fuzz targets, which are built with flags of their own.
+pub fn fuzz_target() -> PathBuf {
+    cache().join("fuzz-target")
 }
 
 /// Cargo's target folder for the guests, which are built by another compiler.

@@ -6,8 +6,8 @@ use std::process::{Command, ExitCode};
 use anyhow::{Context, Result, bail};
 
 use crate::command::{output, run_quietly};
-use crate::places;
 use crate::toolchains::{self, BpfToolchain, DEBIAN_LLVM};
+use crate::{fuzz, places};
 
 /// Programs that tests and demonstration use, and Debian's package of each.
 const PROGRAMS: [(&str, &str); 17] = [
@@ -65,7 +65,8 @@ pub fn all(loud: bool) -> Result<()> {
 /// Sets up what `test` needs on top, which takes minutes to build.
 pub fn checks(loud: bool) -> Result<()> {
     systemd_resolved(&table(loud))?;
-    crate_tool(CARGO_DENY, CARGO_DENY.0, &[], &table(loud))
+    crate_tool(CARGO_DENY, CARGO_DENY.0, &[], &table(loud))?;
+    crate_program(fuzz::CARGO_FUZZ, loud)
 }
 
 /// Sets up one program of the crate registry: name, version, name of the program.

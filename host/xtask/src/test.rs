@@ -7,7 +7,7 @@ use anyhow::Result;
 
 use crate::build::{self, cargo};
 use crate::command::{output, status};
-use crate::{places, setup};
+use crate::{fuzz, places, setup};
 
 /// Sets up, builds, checks, tests.
 pub fn main() -> Result<ExitCode> {
@@ -18,9 +18,12 @@ pub fn main() -> Result<ExitCode> {
     table.step("cargo fmt", cargo().args(["fmt", "--all", "--check"]));
     let mut fmt = Command::new("cargo");
     table.step("cargo fmt (eBPF)", fmt.args(["fmt", "--check"]).current_dir(places::root().join("bpf/mesh-wakeup")));
+    table.step("cargo fmt (fuzz)", fuzz_cargo("fmt").arg("--check"));
     let clippy = ["clippy", "--workspace", "--all-targets", "--quiet", "--", "-D", "warnings"];
     table.step("cargo clippy", cargo().args(clippy));
+    table.step("cargo clippy (fuzz)", fuzz_cargo("clippy").args(["--all-targets", "--quiet", "--", "-D", "warnings"]));
     table.step("cargo deny", &mut deny(&["bans", "licenses", "sources"]));
+    table.step("cargo deny (fuzz)", deny(&["bans", "licenses", "sources"]).current_dir(places::fuzz()));
     match fetch_advisories() {
         Ok(()) => table.step("cargo deny (advisories)", &mut deny(&["advisories"])),
         Err(reason) => table.leave_out("cargo deny (advisories)", &reason),
@@ -28,7 +31,18 @@ pub fn main() -> Result<ExitCode> {
     let doc = ["doc", "--workspace", "--no-deps", "--quiet"];
     table.step("cargo doc", cargo().args(doc).env("RUSTDOCFLAGS", "-D warnings"));
     table.step("cargo test", cargo().args(["test", "--workspace", "--no-fail-fast"]));
+    table.step("cargo fuzz build", &mut fuzz::cargo_fuzz("build"));
+    for run in fuzz::run_all(&fuzz::TARGETS, fuzz::SECONDS) {
+        table.note(&format!("fuzz {}", run.target), run.passed, run.took);
+    }
     Ok(table.finish())
+}
+
+/// Cargo in the workspace of the fuzz targets, without a fuzzer's flags.
+fn fuzz_cargo(subcommand: &str) -> Command {
+    let mut command = Command::new("cargo");
+    command.arg(subcommand).current_dir(places::fuzz()).env("CARGO_TARGET_DIR", places::fuzz_target());
+    command
 }
 
 fn deny(checks: &[&str]) -> Command {
@@ -74,8 +88,12 @@ impl Table {
             eprintln!("{error:#}");
             false
         });
+        self.note(name, passed, began.elapsed());
+    }
+
+    fn note(&mut self, name: &str, passed: bool, took: Duration) {
         let outcome = if passed { Outcome::Passed } else { Outcome::Failed };
-        self.lines.push((name.to_owned(), outcome, began.elapsed()));
+        self.lines.push((name.to_owned(), outcome, took));
     }
 
     fn leave_out(&mut self, name: &str, reason: &str) {

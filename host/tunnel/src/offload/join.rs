@@ -247,9 +247,10 @@ impl Flow {
             };
         let at = self.transport;
         let same = match self.protocol {
-            // Acknowledgement, window, urgent pointer, options.
+            // Acknowledgement, length and reserved bits, window, urgent pointer, options.
             TCP => {
                 self.sequence == word32(packet, at + 4)
+                    && head[at + 12] == packet[at + 12]
                     && head[at + 8..at + 12] == packet[at + 8..at + 12]
                     && head[at + 14..at + 16] == packet[at + 14..at + 16]
                     && head[at + 18..self.head] == packet[at + 18..self.head]
@@ -261,8 +262,11 @@ impl Flow {
         fits && same && self.is_right(packet) && (!first || self.is_right(head))
     }
 
-    /// Whether the checksum of a packet of this flow is right.
+    /// Whether the checksums of a packet of this flow are right.
     fn is_right(&self, packet: &[u8]) -> bool {
+        if !self.is_ipv6 && sum(&packet[..IPV4_HEAD], 0) != 0xffff {
+            return false;
+        }
         let addresses = if self.is_ipv6 { &packet[8..40] } else { &packet[12..20] };
         let transport = &packet[self.transport..];
         sum(transport, pseudo_header(addresses, self.protocol, transport.len())) == 0xffff

@@ -3,6 +3,7 @@
 //! On an interface of a mesh it is read-only: the mesh state decides what the interface is, so `set=1` is refused.
 
 mod answer;
+mod conversation;
 mod request;
 mod server;
 
@@ -11,10 +12,11 @@ use nix::errno::Errno;
 use crate::Device;
 use crate::device::changes::Changes;
 
+pub use conversation::Conversation;
 pub(crate) use server::UapiServer;
 
 /// The interface that is asked about.
-pub(crate) trait Managed: Send + Sync {
+pub trait Managed: Send + Sync {
     /// Its device.
     fn device(&self) -> &Device;
 

@@ -10,12 +10,9 @@ use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 use std::time::Instant;
 
-use nix::errno::Errno;
 use nix::poll::PollFlags;
 
-use super::Managed;
-use super::answer::answer;
-use super::request::{Request, RequestReader};
+use super::{Conversation, Managed};
 use crate::TunnelError;
 use crate::backend::userspace::{Signal, wait};
 use crate::limits::{UAPI_HANDOVER, UAPI_TIMEOUT};
@@ -113,7 +110,7 @@ fn serve(listener: &UnixListener, stop: &Signal, managed: &dyn Managed) {
 fn converse(mut client: UnixStream, stop: &Signal, managed: &dyn Managed) -> io::Result<()> {
     client.set_nonblocking(false)?;
     client.set_write_timeout(Some(UAPI_TIMEOUT))?;
-    let mut reader = RequestReader::default();
+    let mut conversation = Conversation::default();
     let mut bytes = [0; 4_096];
     loop {
         let fds = [(client.as_fd(), PollFlags::POLLIN), (stop.as_fd(), PollFlags::POLLIN)];
@@ -124,11 +121,9 @@ fn converse(mut client: UnixStream, stop: &Signal, managed: &dyn Managed) -> io:
         if count == 0 {
             return Ok(());
         }
-        let Ok(requests) = reader.read(&bytes[..count]) else {
-            return client.write_all(answer(&Request::Invalid(Errno::E2BIG), managed).as_bytes());
-        };
-        for request in requests {
-            client.write_all(answer(&request, managed).as_bytes())?;
+        let goes_on = conversation.take(&bytes[..count], managed, |answer| client.write_all(answer))?;
+        if !goes_on {
+            return Ok(());
         }
     }
 }

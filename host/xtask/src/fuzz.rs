@@ -1,0 +1,238 @@
+//! `fuzz`: what reads bytes of strangers is fed with very many, beginning with the corpus in git.
+//!
+//! Inputs that reach something new are kept in the cache, and are where the next run goes on.
+
+use std::fs;
+use std::path::PathBuf;
+use std::process::{Command, ExitCode};
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail};
+use clap::Args;
+use clap::builder::PossibleValuesParser;
+
+use crate::command::{output, run, run_quietly, status};
+use crate::{places, setup};
+
+/// What builds the targets, of the crate registry.
+pub const CARGO_FUZZ: (&str, &str, &str) = ("cargo-fuzz", "0.13.2", "cargo-fuzz");
+
+/// The targets, each a file in `conformance/fuzz/targets`.
+pub const TARGETS: [&str; 5] = ["datagrams", "mesh_delta", "mesh_state", "offload", "uapi"];
+
+/// How long `test` runs each, seconds.
+pub const SECONDS: u64 = 60;
+
+/// Targets that run at a time.
+const AT_A_TIME: usize = 2;
+
+/// Lines of a failed run that are shown, from the first that says what is wrong.
+const SHOWN_LINES: usize = 60;
+
+/// One input that takes so long is a failure: seconds, on a machine that is busy with much else.
+const TIMEOUT: u64 = 60;
+
+/// Arguments of `fuzz`.
+#[derive(Args)]
+pub struct Arguments {
+    /// The target; without it all are run, two at a time
+    #[arg(value_parser = PossibleValuesParser::new(TARGETS))]
+    target: Option<String>,
+
+    /// How long each is run
+    #[arg(long, default_value_t = SECONDS)]
+    seconds: u64,
+
+    /// Run this input alone, such as one that a failed run has left
+    #[arg(long, value_name = "FILE", requires = "target", conflicts_with_all = ["seconds", "keep"])]
+    input: Option<PathBuf>,
+
+    /// Afterwards make the corpus in git anew: the fewest inputs that reach all that was reached
+    #[arg(long)]
+    keep: bool,
+}
+
+/// Builds, runs, and says what failed.
+pub fn main(arguments: &Arguments) -> Result<ExitCode> {
+    setup::crate_program(CARGO_FUZZ, false)?;
+    run(&mut cargo_fuzz("build"))?;
+    let named = arguments.target.as_deref();
+    if let (Some(target), Some(input)) = (named, &arguments.input) {
+        let status = status(Command::new(program(target)).arg(input))?;
+        return Ok(if status.success() { ExitCode::SUCCESS } else { ExitCode::FAILURE });
+    }
+    let targets: Vec<&str> = TARGETS.into_iter().filter(|target| named.is_none_or(|named| named == *target)).collect();
+    let mut failed = 0;
+    for run in run_all(&targets, arguments.seconds) {
+        println!("{:<4} {:<10} {:>7.1} s  {}", run.word(), run.target, run.took.as_secs_f64(), run.said);
+        failed += usize::from(!run.passed);
+    }
+    if arguments.keep && failed == 0 {
+        targets.into_iter().try_for_each(keep)?;
+    }
+    Ok(if failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// What became of a target.
+pub struct Run {
+    /// Which.
+    pub target: &'static str,
+    /// Whether nothing was found.
+    pub passed: bool,
+    /// How long it ran.
+    pub took: Duration,
+    /// How much was tried, in the fuzzer's words.
+    said: String,
+}
+
+impl Run {
+    fn word(&self) -> &'static str {
+        if self.passed { "PASS" } else { "FAIL" }
+    }
+}
+
+/// `cargo fuzz` in the folder of the targets, with build products in the cache.
+pub fn cargo_fuzz(subcommand: &str) -> Command {
+    let mut command = Command::new(places::tools().join("bin/cargo-fuzz"));
+    command.args(["fuzz", subcommand, "--fuzz-dir", "."]).current_dir(places::fuzz());
+    // The stable compiler brings the sanitizer, and has no flag of its own for it.
+    command.env("RUSTC_BOOTSTRAP", "1").args(["--strip-dead-code", "--target-dir"]).arg(places::fuzz_target());
+    command
+}
+
+/// Runs targets, some at a time; how each went, in order.
+pub fn run_all(targets: &[&'static str], seconds: u64) -> Vec<Run> {
+    let next = AtomicUsize::new(0);
+    let work = || {
+        let targets = std::iter::from_fn(|| targets.get(next.fetch_add(1, Relaxed)));
+        targets.map(|target| run_one(target, seconds)).collect::<Vec<_>>()
+    };
+    let mut runs: Vec<Run> = thread::scope(|scope| {
+        let workers: Vec<_> = (0..AT_A_TIME).map(|_| scope.spawn(work)).collect();
+        workers.into_iter().filter_map(|worker| worker.join().ok()).flatten().collect()
+    });
+    runs.sort_by_key(|run| targets.iter().position(|target| *target == run.target));
+    runs
+}
+
+fn run_one(target: &'static str, seconds: u64) -> Run {
+    println!("fuzzing {target} for {seconds} s …");
+    let began = Instant::now();
+    let outcome = fuzz(target, seconds);
+    let took = began.elapsed();
+    match outcome {
+        Ok(said) => Run { target, passed: true, took, said },
+        Err(error) => {
+            eprintln!("{target}: {error:#}");
+            Run { target, passed: false, took, said: String::new() }
+        }
+    }
+}
+
+/// The last line of a run that found nothing.
+fn fuzz(target: &str, seconds: u64) -> Result<String> {
+    let (found, left) = (found(target), left(target));
+    for folder in [&found, &left] {
+        fs::create_dir_all(folder).with_context(|| format!("cannot make {}", folder.display()))?;
+    }
+    let log = places::cache().join(format!("log/fuzz-{target}.log"));
+    let mut command = Command::new(program(target));
+    command.args([&found, &corpus(target)]);
+    command.arg(format!("-max_total_time={seconds}")).arg(format!("-timeout={TIMEOUT}")).arg("-print_final_stats=1");
+    command.arg(format!("-artifact_prefix={}/", left.display()));
+    if let Err(error) = run_quietly(&mut command, &log) {
+        let text = String::from_utf8_lossy(&fs::read(&log).unwrap_or_default()).into_owned();
+        return Err(error.context(explain(target, &text)));
+    }
+    let text = String::from_utf8_lossy(&fs::read(&log)?).into_owned();
+    let done = text.lines().rfind(|line| line.starts_with("Done "));
+    // A run that says nothing has tried nothing.
+    done.map(str::to_owned).with_context(|| format!("it did not run to its end: see {}", log.display()))
+}
+
+/// What a failed run said, and how to see it again.
+fn explain(target: &str, log: &str) -> String {
+    let is_cause = |line: &&str| line.contains("panicked at") || line.contains("ERROR: ");
+    let from = log.lines().position(|line| is_cause(&line)).unwrap_or_default();
+    let cause: Vec<&str> = log.lines().skip(from).take(SHOWN_LINES).collect();
+    let input = log.lines().find_map(|line| line.split_once("Test unit written to ")).map(|(_, path)| path);
+    let again = input.map_or_else(
+        || "the run left no input".to_owned(),
+        |path| format!("again: cargo xtask fuzz {target} --input {path}"),
+    );
+    format!("{}\n{again}", cause.join("\n"))
+}
+
+/// Puts into the corpus in git, in place of what is there, the fewest inputs that reach as much as all do.
+fn keep(target: &str) -> Result<()> {
+    let (corpus, merged) = (corpus(target), places::cache().join("fuzz").join(target).join("merged"));
+    // What an earlier attempt left must not be merged with.
+    let _ = fs::remove_dir_all(&merged);
+    fs::create_dir_all(&merged)?;
+    let mut command = Command::new(program(target));
+    command.arg("-set_cover_merge=1").args([&merged, &corpus, &found(target)]);
+    run_quietly(&mut command, &places::cache().join(format!("log/fuzz-{target}-merge.log")))?;
+    let inputs: Vec<PathBuf> = fs::read_dir(&merged)?.flatten().map(|entry| entry.path()).collect();
+    if inputs.is_empty() {
+        bail!("nothing was merged for {target}");
+    }
+    fs::remove_dir_all(&corpus)?;
+    fs::create_dir_all(&corpus)?;
+    for input in &inputs {
+        fs::copy(input, corpus.join(input.file_name().context("a file has a name")?))?;
+    }
+    println!("{target}: {} inputs in {}", inputs.len(), corpus.display());
+    Ok(())
+}
+
+fn program(target: &str) -> PathBuf {
+    let triple = output("rustc", &["--print", "host-tuple"]).unwrap_or_default();
+    places::fuzz_target().join(triple).join("release").join(target)
+}
+
+/// In git.
+fn corpus(target: &str) -> PathBuf {
+    places::fuzz().join("corpus").join(target)
+}
+
+/// Inputs that reached something new.
+fn found(target: &str) -> PathBuf {
+    places::cache().join("fuzz").join(target).join("found")
+}
+
+/// Inputs that something went wrong with.
+fn left(target: &str) -> PathBuf {
+    places::cache().join("fuzz").join(target).join("left")
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+
+    #[test]
+    fn every_target_has_its_file_and_its_corpus() {
+        let mut files: Vec<String> = fs::read_dir(places::fuzz().join("targets"))
+            .expect("the folder")
+            .map(|entry| entry.expect("an entry").path().with_extension(""))
+            .filter_map(|path| Path::new(&path).file_name()?.to_str().map(str::to_owned))
+            .collect();
+        files.sort_unstable();
+        assert_eq!(files, TARGETS);
+        for target in TARGETS {
+            assert!(fs::read_dir(corpus(target)).expect("a corpus").next().is_some(), "{target}");
+        }
+    }
+
+    #[test]
+    fn a_failed_run_is_shown_from_its_cause_on() {
+        let log =
+            "INFO: Seed: 1\nthread panicked at x.rs\nstack\nartifact_prefix='/a/'; Test unit written to /a/crash-1\n";
+        let said = explain("uapi", log);
+        assert!(said.starts_with("thread panicked at x.rs\nstack\n"), "{said}");
+        assert!(said.ends_with("again: cargo xtask fuzz uapi --input /a/crash-1"), "{said}");
+    }
+}
