@@ -3,12 +3,14 @@
 mod support;
 
 use std::net::SocketAddr;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use proptest::prelude::*;
 use servos_mesh::Link;
-use servos_tunnel::TunnelEvent;
-use servos_tunnel::limits::{KEEPALIVE_TIMEOUT, Limits, MIN_MTU};
+use servos_tunnel::device::DatagramBatch;
+use servos_tunnel::limits::{KEEPALIVE_TIMEOUT, Limits, MIN_MTU, REKEY_JITTER, REKEY_TIMEOUT};
+use servos_tunnel::offload::{VirtioHeader, Whole};
+use servos_tunnel::{Device, TunnelEvent};
 use support::{Datagram, MTU, Server, Weather, World, limits, packet_of, table, tally};
 
 #[test]
@@ -209,6 +211,73 @@ fn a_replayed_initiation_makes_no_session_anew() {
     world.send(0, 1, 2);
     world.seconds(1);
     assert_eq!(world.nodes[1].marks(), [1, 2], "a new one is welcome");
+}
+
+#[test]
+fn nor_after_a_restart() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("handshakes");
+    let mut world = World::new(2);
+    world.nodes[1].device.keep_handshakes(&file).unwrap();
+    world.send(0, 1, 1);
+    let initiation = world.seen[0].clone();
+    world.seconds(1);
+    let one = world.nodes[0].server.clone();
+    let (server, started) = (world.nodes[1].server.clone(), (world.now, SystemTime::now()));
+    world.nodes[1].device = Device::new(server.key, server.address, MTU, limits(), table([&one]), started);
+    world.nodes[1].device.keep_handshakes(&file).unwrap();
+    world.deliver(1, &initiation);
+    assert!(world.nodes[1].device.sessions().is_empty());
+    assert_eq!(world.nodes[1].device.counters().drops.replayed_initiation, 1);
+    // Whoever had a session with the process before agrees anew with the one after.
+    world.send(0, 1, 2);
+    world.seconds(20);
+    world.send(0, 1, 3);
+    world.seconds(1);
+    assert_eq!(world.nodes[1].marks(), [1, 3], "the second packet was sealed for who is gone");
+}
+
+#[test]
+fn a_retry_waits_five_seconds_and_a_jitter_of_its_own() {
+    let mut waits = std::collections::BTreeSet::new();
+    for _ in 0..20 {
+        let mut world = World::new(2);
+        world.weather.loss = 1.0;
+        world.send(0, 1, 1);
+        waits.insert(world.nodes[0].device.poll_timeout().unwrap() - world.now);
+    }
+    assert!(waits.iter().all(|wait| (REKEY_TIMEOUT..=REKEY_TIMEOUT + REKEY_JITTER).contains(wait)), "{waits:?}");
+    assert!(waits.len() > 10, "all at the same time: {waits:?}");
+}
+
+#[test]
+fn a_packet_of_more_segments_than_any_batch_arrives_whole_and_in_order() {
+    let mut world = World::new(2);
+    world.send(0, 1, 0);
+    world.seconds(1);
+    world.nodes[1].received.clear();
+    let (from, to) = (world.nodes[0].server.address.ipv4(), world.nodes[1].server.address.ipv4());
+    let mut packet = packet_of(from, to, 0, 65_000);
+    packet[9] = 17;
+    packet[20..28].copy_from_slice(&[0, 7, 0, 9, 0, 0, 0, 0]);
+    let header = VirtioHeader {
+        kind: VirtioHeader::UDP_L4,
+        needs_checksum: true,
+        segment: 50,
+        checksum_start: 20,
+        checksum_offset: 6,
+        ..VirtioHeader::default()
+    };
+    let payload: Vec<u8> = (0..packet.len() - 28).map(|at| (at / 50) as u8).collect();
+    packet[28..].copy_from_slice(&payload);
+    let mut out = DatagramBatch::default();
+    let whole = Whole::read(header, &mut packet).unwrap();
+    world.nodes[0].device.handle_packets(world.now, &whole, &mut out);
+    world.post(0, &out);
+    world.seconds(1);
+    assert_eq!(world.nodes[1].received.len(), payload.len().div_ceil(50));
+    let arrived: Vec<u8> = world.nodes[1].received.iter().flat_map(|packet| packet[28..].to_vec()).collect();
+    assert!(arrived == payload, "another order, or other bytes");
 }
 
 #[test]

@@ -283,3 +283,31 @@ fn a_wrong_checksum_is_not_hidden() {
         assert_eq!(bytes, lay_out(&packets).0, "nothing was changed");
     }
 }
+
+#[test]
+fn a_wrong_checksum_of_the_ip_head_is_not_hidden_either() {
+    let shape = Shape { ipv6: false, tcp: true, options: 0 };
+    let one = shape.packet((1, 2), 0, ACK, &[1; 100]);
+    let mut two = shape.packet((1, 2), 100, ACK, &[2; 100]);
+    two[10] ^= 1;
+    for packets in [[one.clone(), two.clone()], [two, one]] {
+        let (mut bytes, ranges) = lay_out(&packets);
+        assert_eq!(Joiner::new(Joinable::TcpAndUdp).join(&mut bytes, &ranges).len(), 2);
+        assert_eq!(bytes, lay_out(&packets).0, "nothing was changed");
+    }
+}
+
+#[test]
+fn reserved_bits_of_tcp_are_not_lost() {
+    let shape = Shape { ipv6: false, tcp: true, options: 0 };
+    let one = shape.packet((1, 2), 0, ACK, &[1; 100]);
+    let mut two = shape.packet((1, 2), 100, ACK, &[2; 100]);
+    // Accurate ECN (RFC 9768) uses one of them.
+    two[32] |= 1;
+    two[36..38].fill(0);
+    let checksum = !sum(&two[20..], shape.pseudo(&two));
+    two[36..38].copy_from_slice(&checksum.to_be_bytes());
+    assert!(shape.is_right(&two));
+    let (mut bytes, ranges) = lay_out(&[one, two]);
+    assert_eq!(Joiner::new(Joinable::TcpAndUdp).join(&mut bytes, &ranges).len(), 2);
+}

@@ -301,3 +301,36 @@ impl SessionTimers {
         self.armed = Some(self.armed.map_or(due, |armed| armed.min(due)));
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use zeroize::Zeroizing;
+
+    use super::*;
+    use crate::noise::SessionKeys;
+
+    #[test]
+    fn a_keypair_is_renewed_by_its_initiator_when_old_and_by_either_when_much_used() {
+        let now = Instant::now();
+        let keypair = |initiator| {
+            let key = || Zeroizing::new([1; 32]);
+            Keypair::new(now, 1, initiator, &SessionKeys { sealing: key(), opening: key(), peer_index: 2 })
+        };
+        let wants = |keypair: &Keypair, age: Duration| {
+            SessionTimers::new(now, REJECT_AFTER_TIME, None).wants_rekey_on_send(now + age, keypair)
+        };
+        let young = REKEY_AFTER_TIME - Duration::from_nanos(1);
+        for initiator in [true, false] {
+            let keypair = keypair(initiator);
+            assert!(!wants(&keypair, young));
+            assert_eq!(wants(&keypair, REKEY_AFTER_TIME), initiator);
+            keypair.reserve(REKEY_AFTER_MESSAGES - 1).expect("few");
+            assert!(!wants(&keypair, young));
+            keypair.reserve(1).expect("few");
+            assert!(wants(&keypair, young), "initiator: {initiator}");
+        }
+        let mut timers = SessionTimers::new(now, REJECT_AFTER_TIME, None);
+        timers.on_initiation_sent(now, 0.0);
+        assert!(!timers.wants_rekey_on_send(now + REKEY_AFTER_TIME, &keypair(true)), "one handshake at a time");
+    }
+}

@@ -234,7 +234,8 @@ impl World {
         self.nodes[at].device.apply(self.now, table(servers))
     }
 
-    fn post(&mut self, from: usize, out: &DatagramBatch) {
+    /// Puts what a node sends on its way.
+    pub fn post(&mut self, from: usize, out: &DatagramBatch) {
         let source = self.nodes[from].at;
         for (to, bytes) in out.datagrams() {
             let datagram = Datagram { from: source, to: to.to, bytes: bytes.to_vec() };

@@ -1,0 +1,115 @@
+//! Segmentation offload of both interfaces, for real: what the kernel refuses whole goes piece by piece, nothing is
+//! overtaken, and what an interface does not take is counted.
+
+#[allow(dead_code, reason = "other tests use the rest")]
+#[path = "support/namespaces.rs"]
+mod namespaces;
+
+use std::process::Stdio;
+
+use namespaces::{Lab, wait_for};
+
+/// Sends one buffer that the kernel is to cut: `ADDRESS SEGMENT BYTES`.
+const SEND_SEGMENTS: &str = "
+import socket, sys
+s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+s.setsockopt(socket.SOL_UDP, 103, int(sys.argv[2]))
+s.sendto(bytes(int(sys.argv[3])), (sys.argv[1], 9))
+";
+
+/// Says the length of each datagram, until one is empty: `ADDRESS`.
+const RECEIVE_LENGTHS: &str = "
+import socket, sys
+s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+s.bind((sys.argv[1], 9))
+while n := len(s.recv(65536)):
+    print(n, flush=True)
+";
+
+/// Sends numbered datagrams in bursts of all sizes, then an empty one, again and again: `ADDRESS COUNT`.
+const SEND_NUMBERED: &str = "
+import random, socket, sys, time
+s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+s.connect((sys.argv[1], 9))
+random.seed(1)
+for at in range(int(sys.argv[2])):
+    s.send(at.to_bytes(4, 'big') + bytes(random.choice([0, 0, 60, 700, 1380])))
+    if random.random() < 0.02:
+        time.sleep(0.001)
+for _ in range(100):
+    try:
+        s.send(b'')
+    except ConnectionRefusedError:
+        break
+    time.sleep(0.01)
+";
+
+/// Says how many datagrams came, and how many of them after one that was sent later: `ADDRESS`.
+const RECEIVE_NUMBERED: &str = "
+import socket, sys
+s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+s.setsockopt(socket.SOL_SOCKET, 33, 64 << 20)
+s.bind((sys.argv[1], 9))
+last, count, overtaken = -1, 0, 0
+while d := s.recv(65536):
+    at = int.from_bytes(d[:4], 'big')
+    count += 1
+    overtaken += at < last
+    last = max(last, at)
+print(count, overtaken)
+";
+
+#[test]
+fn of_a_batch_that_is_refused_whole_the_pieces_that_fit_arrive() {
+    let lab = Lab::new();
+    let [one, two] = &lab.machines;
+    let [mut first, _second] = lab.start_both();
+    one.ping(&two.address);
+    let receiver = two.command("python3").args(["-c", RECEIVE_LENGTHS, &two.address]).stdout(Stdio::piped()).spawn();
+    let receiver = receiver.unwrap();
+    wait_for("the receiver", || two.run("ss", &["-uln"]).contains(&format!("{}:9 ", two.address)));
+    // The interface cuts to 1,420 bytes, the way takes 1,300.
+    one.run("ip", &["link", "set", &one.underlay, "mtu", "1300"]);
+    let refused = first.counter("/drops/too_long_for_way");
+    one.run("python3", &["-c", SEND_SEGMENTS, &two.address, "1392", "4276"]);
+    wait_for("the long ones to be counted", || first.counter("/drops/too_long_for_way") == refused + 3);
+    one.run("python3", &["-c", SEND_SEGMENTS, &two.address, "1000", "3500"]);
+    one.run("python3", &["-c", "import socket,sys;socket.socket(2,2).sendto(b'',(sys.argv[1],9))", &two.address]);
+    let lengths = String::from_utf8(receiver.wait_with_output().unwrap().stdout).unwrap();
+    assert_eq!(lengths.lines().collect::<Vec<_>>(), ["100", "1000", "1000", "1000", "500"]);
+    assert_eq!(first.counter("/drops/send_failed"), 0);
+}
+
+#[test]
+fn nothing_overtakes_within_a_flow() {
+    let lab = Lab::new();
+    let [one, two] = &lab.machines;
+    let _tunnels = lab.start_both();
+    one.ping(&two.address);
+    for (from, to) in [(one, two), (two, one)] {
+        let receiver = to.command("python3").args(["-c", RECEIVE_NUMBERED, &to.address]).stdout(Stdio::piped()).spawn();
+        let receiver = receiver.unwrap();
+        wait_for("the receiver", || to.run("ss", &["-uln"]).contains(&format!("{}:9 ", to.address)));
+        from.run("python3", &["-c", SEND_NUMBERED, &to.address, "30000"]);
+        let said = String::from_utf8(receiver.wait_with_output().unwrap().stdout).unwrap();
+        let (count, overtaken) = said.trim().split_once(' ').unwrap();
+        assert_eq!(overtaken, "0", "of {count}");
+        assert!(count.parse::<u32>().unwrap() > 1_000, "only {count} arrived");
+    }
+}
+
+#[test]
+fn what_a_downed_interface_does_not_take_is_counted_and_what_comes_later_is_taken() {
+    let lab = Lab::new();
+    let [one, two] = &lab.machines;
+    let [_first, mut second] = lab.start_both();
+    one.ping(&two.address);
+    two.run("ip", &["link", "set", &two.interface, "down"]);
+    let before = second.counter("/drops/tun_write_failed");
+    assert!(one.fails("ping", &["-c", "2", "-i", "0.2", "-W", "1", &two.address]));
+    assert_eq!(second.counter("/drops/tun_write_failed"), before + 2);
+    assert_eq!(second.counter("/drops/tun_read_failed"), 0);
+    two.run("ip", &["link", "set", &two.interface, "up"]);
+    wait_for("the tunnel", || !one.fails("ping", &["-c", "1", "-W", "1", &two.address]));
+    assert_eq!(second.counter("/drops/tun_write_failed"), before + 2);
+}
