@@ -330,7 +330,7 @@ mod tests {
             assert!(wants(&keypair, young), "initiator: {initiator}");
         }
         let mut timers = SessionTimers::new(now, REJECT_AFTER_TIME, None);
-        timers.on_initiation_sent(now, 0.0);
+        timers.on_initiation_sent(now, REKEY_TIMEOUT, 0.0);
         assert!(!timers.wants_rekey_on_send(now + REKEY_AFTER_TIME, &keypair(true)), "one handshake at a time");
     }
 }

@@ -7,8 +7,10 @@ use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 
 use arc_swap::ArcSwap;
 use nix::errno::Errno;
+use nix::libc;
 use nix::poll::PollFlags;
 use nix::sys::socket::{setsockopt, sockopt};
+use nix::{setsockopt_impl, sockopt_impl};
 use quinn_udp::{RecvMeta, Transmit, UdpSockRef, UdpSocketState};
 use socket2::{Domain, Protocol, SockRef, Socket, Type};
 
@@ -142,7 +144,7 @@ impl Sockets {
     /// Tries segmentation again where it was refused.
     pub(super) fn renew(&self) {
         for end in self.ends() {
-            match UdpSocketState::new(UdpSockRef::from(&end.socket)) {
+            match state_of(&end.socket) {
                 Ok(state) => end.state.store(state.into()),
                 Err(error) => tracing::debug!(%error, "the socket's state stays as it was"),
             }
@@ -194,7 +196,7 @@ impl UdpEnd {
         socket.set_reuse_port(port == Port::Shared)?;
         socket.bind(&address.into())?;
         let socket = UdpSocket::from(socket);
-        let state = ArcSwap::from_pointee(UdpSocketState::new(UdpSockRef::from(&socket))?);
+        let state = ArcSwap::from_pointee(state_of(&socket)?);
         Ok(Self { socket, state })
     }
 
@@ -248,6 +250,22 @@ impl UdpEnd {
         }
     }
 }
+
+/// Prepares a socket for offload. The library has it refuse what is longer than the way; WireGuard lets that be cut
+/// (kernel `drivers/net/wireguard/socket.c`: DF clear): an MTU that is too large is slow, and no outage.
+fn state_of(socket: &UdpSocket) -> io::Result<UdpSocketState> {
+    let state = UdpSocketState::new(UdpSockRef::from(socket))?;
+    if socket.local_addr()?.is_ipv4() {
+        setsockopt(socket, Ipv4PathMtu, &libc::IP_PMTUDISC_DONT)?;
+    } else {
+        setsockopt(socket, Ipv6PathMtu, &libc::IPV6_PMTUDISC_DONT)?;
+        setsockopt(socket, sockopt::Ipv6DontFrag, &false)?;
+    }
+    Ok(state)
+}
+
+sockopt_impl!(Ipv4PathMtu, SetOnly, libc::IPPROTO_IP, libc::IP_MTU_DISCOVER, libc::c_int);
+sockopt_impl!(Ipv6PathMtu, SetOnly, libc::IPPROTO_IPV6, libc::IPV6_MTU_DISCOVER, libc::c_int);
 
 impl AsFd for UdpEnd {
     fn as_fd(&self) -> BorrowedFd<'_> {
