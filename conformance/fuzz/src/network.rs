@@ -203,7 +203,7 @@ impl Network {
             let sessions = node.device.sessions();
             assert_eq!(sessions.len() as u64, counters.sessions);
             for session in sessions {
-                let peer = (0..KNOWN).find(|at| key(*at).public_key() == session.public_key);
+                let peer = (0..KNOWN).find(|at| public_key(*at) == session.public_key);
                 let peer = peer.expect("a session with a stranger");
                 assert!(node.knows >> peer & 1 != 0, "a session with who left");
             }
@@ -223,7 +223,7 @@ impl Network {
     /// The handshake message with a first MAC that is right for `to`.
     pub fn stamp(to: usize, message: &mut [u8]) {
         let Some(body) = message.len().checked_sub(32) else { return };
-        let receiver = key(to).public_key();
+        let receiver = public_key(to);
         let hash = Blake2s256::new().chain_update(b"mac1----").chain_update(receiver.as_bytes()).finalize();
         let mut mac = <Blake2sMac<U16> as Mac>::new_from_slice(&hash).expect("32 bytes are a key");
         Mac::update(&mut mac, &message[..body]);
@@ -233,7 +233,7 @@ impl Network {
     fn configure(&mut self, knows: u8, moved: bool) {
         let peer = |at: usize| {
             let net = |ip: Ipv4Addr, prefix| ipnet::Ipv4Net::new(ip, prefix).expect("a prefix").into();
-            let mut peer = PeerChange::of(key(at).public_key());
+            let mut peer = PeerChange::of(public_key(at));
             peer.remove = knows >> at & 1 == 0;
             peer.replace_allowed_ips = true;
             peer.endpoint = Some(if moved { elsewhere(at) } else { home(at) });
@@ -326,6 +326,11 @@ fn key(at: usize) -> PrivateKey {
     KEYS.with(|keys| keys[at].0.clone())
 }
 
+/// Computed once: in a fuzzer's build it takes longer than a step.
+fn public_key(at: usize) -> PublicKey {
+    KEYS.with(|keys| keys[at].1)
+}
+
 fn address(at: usize) -> MeshAddress {
     MeshAddress::from_index(at as u32 + 1).expect("a small index")
 }
@@ -350,7 +355,7 @@ fn table(at: usize, knows: u8, moved: bool) -> Arc<PeerTable> {
         let mut builder = MeshStateBuilder::new([7; 16], "fuzz", domain, Revision(1));
         for peer in (0..KNOWN).filter(|peer| knows >> peer & 1 != 0) {
             builder.peer(PeerEntry {
-                public_key: KEYS.with(|keys| keys[peer].1),
+                public_key: public_key(peer),
                 endpoint: Some(if moved { elsewhere(peer) } else { home(peer) }),
                 address: address(peer),
                 name: format!("s{peer}").parse().expect("a label"),
