@@ -14,7 +14,7 @@ use blake2::digest::{FixedOutput, Mac};
 use blake2::{Blake2s256, Blake2sMac, Digest};
 use servos_mesh::{MeshAddress, MeshStateBuilder, PeerEntry, PeerTable, PublicKey, Revision};
 use servos_tunnel::device::changes::{Changes, PeerChange};
-use servos_tunnel::device::{DatagramBatch, Endpoint, Packets};
+use servos_tunnel::device::{Arrived, DatagramBatch, Endpoint, Packets};
 use servos_tunnel::limits::Limits;
 use servos_tunnel::offload::{VirtioHeader, Whole};
 use servos_tunnel::{Device, PrivateKey};
@@ -120,11 +120,14 @@ impl Network {
     pub fn datagrams(&mut self, to: usize, source: SocketAddr, bytes: &[u8], stride: usize) {
         // As it lies in the shell's buffer.
         const BASE: usize = 1 << 16;
-        let (mut bytes, mut packets, mut out) = (bytes.to_vec(), Vec::new(), DatagramBatch::default());
+        let (mut bytes, mut arrived, mut out) = (bytes.to_vec(), Arrived::default(), DatagramBatch::default());
         let own = Some(self.nodes[to].at.ip());
         let (now, source) = (self.now, Endpoint::received(source, own));
-        self.nodes[to].device.handle_datagrams(now, source, &mut bytes, stride, BASE, &mut packets, &mut out);
-        for range in packets {
+        self.nodes[to].device.handle_datagrams(now, source, &mut bytes, stride, BASE, &mut arrived, &mut out);
+        for message in &arrived.handshakes {
+            self.nodes[to].device.handle_handshake(now, message, &mut out);
+        }
+        for range in arrived.packets {
             self.delivered(to, &bytes[range.start - BASE..range.end - BASE]);
         }
         self.post(to, &out);

@@ -2,10 +2,12 @@
 
 use std::fs::File;
 use std::io;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use bytes::Bytes;
-use memmap2::Mmap;
+use memmap2::{Mmap, UncheckedAdvice};
 use servos_mesh::{MeshState, WireError};
 
 use crate::durable_file;
@@ -21,8 +23,11 @@ pub fn load(path: &Path) -> Result<Option<MeshState>, StateFileError> {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
         other => other.map_err(read)?,
     };
-    let body = map(&file).map_err(read)?;
-    MeshState::parse(body).map(Some).map_err(|source| StateFileError::Parse { path: path.into(), source })
+    let mapped = map(&file).map_err(read)?;
+    let state = MeshState::parse(Bytes::from_owner(mapped.clone()))
+        .map_err(|source| StateFileError::Parse { path: path.into(), source })?;
+    release(&mapped, state.names_range());
+    Ok(Some(state))
 }
 
 /// Keeps a state: temp, fsync, rename, fsync of the folder.
@@ -34,15 +39,37 @@ pub fn store(path: &Path, state: &MeshState) -> Result<(), StateFileError> {
     durable_file::write(path, state.body(), 0o600).map_err(|source| StateFileError::Write { path: path.into(), source })
 }
 
+/// A mapped file; of an empty one there is nothing to map.
+#[derive(Clone)]
+struct Mapped(Option<Arc<Mmap>>);
+
+impl AsRef<[u8]> for Mapped {
+    fn as_ref(&self) -> &[u8] {
+        self.0.as_deref().map_or(&[], |map| map)
+    }
+}
+
 #[allow(unsafe_code, reason = "a mapping is unsafe by nature; the file is only ever replaced, never written in place")]
-fn map(file: &File) -> io::Result<Bytes> {
+fn map(file: &File) -> io::Result<Mapped> {
     if file.metadata()?.len() == 0 {
-        return Ok(Bytes::new());
+        return Ok(Mapped(None));
     }
     // SAFETY: the file lies in a folder that only root enters (0700), and this program never changes it in place:
     // `store` renames another file over its name, which leaves this one mapped and whole.
     let map = unsafe { Mmap::map(file)? };
-    Ok(Bytes::from_owner(map))
+    Ok(Mapped(Some(Arc::new(map))))
+}
+
+/// Lets go of the memory of a part that was checked and is seldom read; it is read from the file again when it is.
+#[allow(unsafe_code, reason = "this advice would lose what was written to memory alone: nothing is")]
+fn release(mapped: &Mapped, part: Range<usize>) {
+    if let Some(map) = &mapped.0 {
+        // SAFETY: the mapping is read-only and of a file that does not change: the same bytes come back.
+        let advised = unsafe { map.unchecked_advise_range(UncheckedAdvice::DontNeed, part.start, part.len()) };
+        if let Err(error) = advised {
+            tracing::debug!(%error, "the names of the kept state stay in memory");
+        }
+    }
 }
 
 /// Why the kept state cannot be used or kept.

@@ -66,6 +66,12 @@ impl MeshState {
         &self.body
     }
 
+    /// Where names lie in the body. They are read for people and for questions about names, never for a packet: whoever
+    /// mapped the body may let go of their memory.
+    pub fn names_range(&self) -> Range<usize> {
+        self.names.clone()
+    }
+
     /// Random number of the mesh, the same for its whole life.
     pub fn mesh(&self) -> [u8; 16] {
         self.mesh

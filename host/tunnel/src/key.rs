@@ -10,13 +10,17 @@ use zeroize::{Zeroize, Zeroizing};
 
 /// A Curve25519 private key. Made on the server, never leaves it.
 #[derive(Clone)]
-pub struct PrivateKey(StaticSecret);
+pub struct PrivateKey {
+    secret: StaticSecret,
+    /// Computed once: every handshake needs it.
+    public: PublicKey,
+}
 
 impl PrivateKey {
     /// Makes a key from the operating system's random numbers.
     pub fn generate() -> Self {
         let mut bytes: [u8; 32] = rand::random();
-        let key = Self(StaticSecret::from(bytes));
+        let key = Self::from_bytes(&bytes);
         bytes.zeroize();
         key
     }
@@ -29,27 +33,29 @@ impl PrivateKey {
     pub fn from_base64(text: &str) -> Result<Self, PrivateKeyError> {
         let mut decoded = STANDARD.decode(text.trim()).map(Zeroizing::new).map_err(|_| PrivateKeyError)?;
         let bytes: &mut [u8; 32] = decoded.as_mut_slice().try_into().map_err(|_| PrivateKeyError)?;
-        Ok(Self(StaticSecret::from(*bytes)))
+        Ok(Self::from_bytes(bytes))
     }
 
     /// A key of these bytes.
     pub fn from_bytes(bytes: &[u8; 32]) -> Self {
-        Self(StaticSecret::from(*bytes))
+        let secret = StaticSecret::from(*bytes);
+        let public = x25519_dalek::PublicKey::from(&secret).to_bytes();
+        let public = PublicKey::from_bytes(public).expect("a clamped scalar times the base point is never zero");
+        Self { secret, public }
     }
 
     /// The key as `wg genkey` prints it.
     pub fn to_base64(&self) -> Zeroizing<String> {
-        Zeroizing::new(STANDARD.encode(Zeroizing::new(self.0.to_bytes())))
+        Zeroizing::new(STANDARD.encode(Zeroizing::new(self.secret.to_bytes())))
     }
 
     /// The public half.
     pub fn public_key(&self) -> PublicKey {
-        let public = x25519_dalek::PublicKey::from(&self.0);
-        PublicKey::from_bytes(public.to_bytes()).expect("a clamped scalar times the base point is never zero")
+        self.public
     }
 
     pub(crate) fn secret(&self) -> &StaticSecret {
-        &self.0
+        &self.secret
     }
 }
 

@@ -80,6 +80,10 @@ pub const JOURNAL_SLACK: usize = 4_096;
 /// Peers whose last handshake's time is kept (16 bytes each): one for each address of the mesh.
 pub const KEPT_TIMESTAMPS: usize = 1 << 22;
 
+/// Messages of handshakes that wait for their turn. A flood fills it with what costs microseconds; of true ones, this is
+/// a fifth of a second's work.
+pub const HANDSHAKE_BACKLOG: usize = 1_024;
+
 /// A session that was used within this time does not give way to another.
 pub const IN_USE: Duration = Duration::from_secs(10);
 

@@ -1,16 +1,26 @@
-//! Datagrams from the network: handshakes, cookies, and packets of peers, opened where they lie.
+//! Datagrams from the network: packets of peers, opened where they lie. Messages of handshakes are set aside for
+//! `handshakes.rs`: a curve takes as long as hundreds of packets.
 
 use std::ops::Range;
 use std::sync::Arc;
 use std::time::Instant;
 
-use super::handshake_times::HandshakeTime;
+use super::handshakes::HandshakeMessage;
 use super::packets::Head;
 use super::peers::Inadmissible;
 use super::session::SessionCell;
 use super::{DatagramBatch, Device, Endpoint, PeerId};
 use crate::limits::OVERHEAD;
-use crate::noise::{Admission, COOKIE, HEADER, INITIATION, Keypair, Message, RESPONSE, Received, Refused};
+use crate::noise::{HEADER, Keypair, Message, Refused};
+
+/// What datagrams were.
+#[derive(Debug, Default)]
+pub struct Arrived {
+    /// Where packets of peers lie, opened, in order.
+    pub packets: Vec<Range<usize>>,
+    /// Messages of handshakes, for [`Device::handle_handshake`].
+    pub handshakes: Vec<HandshakeMessage>,
+}
 
 /// Messages in a row to one receiver index.
 struct Run {
@@ -26,7 +36,7 @@ struct Run {
 
 impl Device {
     /// Takes datagrams from `source`: each has `stride` bytes but a shorter last one. Packets of peers are opened in
-    /// place; where they lie goes into `packets`, shifted by `base`. What is to be sent goes into `out`.
+    /// place; where they lie goes into `arrived`, shifted by `base`. What is to be sent goes into `out`.
     #[expect(clippy::too_many_arguments, reason = "one receive, and both ways out")]
     pub fn handle_datagrams(
         &self,
@@ -35,7 +45,7 @@ impl Device {
         bytes: &mut [u8],
         stride: usize,
         base: usize,
-        packets: &mut Vec<Range<usize>>,
+        arrived: &mut Arrived,
         out: &mut DatagramBatch,
     ) {
         let drops = &self.common.counters.drops;
@@ -53,16 +63,13 @@ impl Device {
                     if let Some(run) = &mut run
                         && let Some(packet) = self.open(now, run, datagram)
                     {
-                        packets.push(here + packet.start..here + packet.end);
+                        arrived.packets.push(here + packet.start..here + packet.end);
                     }
                     continue;
                 }
-                Some(Message::Initiation) => self.handle_initiation(now, source, datagram, out),
-                Some(Message::Response { receiver }) => self.handle_response(now, source, receiver, datagram, out),
-                Some(Message::Cookie { receiver }) => self.handle_cookie(now, receiver, datagram),
+                Some(_) => arrived.handshakes.extend(HandshakeMessage::of(source, datagram)),
                 None => drops.malformed.one(),
             }
-            // What came before it in the run comes before it in time.
             self.finish_run(now, source, run.take(), out);
         }
         self.finish_run(now, source, run, out);
@@ -134,71 +141,8 @@ impl Device {
         }
     }
 
-    fn handle_initiation(&self, now: Instant, source: Endpoint, datagram: &[u8], out: &mut DatagramBatch) {
-        let drops = &self.common.counters.drops;
-        let Ok(message) = <&[u8; INITIATION]>::try_from(datagram) else { return drops.malformed.one() };
-        let own = self.common.own.load_full();
-        let addressed = match own.guard.admit(now, source.to, message) {
-            Admission::Granted(addressed) => addressed,
-            Admission::WrongMac => return drops.invalid_mac.one(),
-            Admission::TooMany => return drops.too_many_handshakes.one(),
-            Admission::Cookie(reply) => {
-                out.push(source, &reply);
-                return self.common.counters.cookies_sent.one();
-            }
-        };
-        let Some(received) = own.addressed(addressed).and_then(|key| Received::read(key, message)) else {
-            return drops.invalid_handshake.one();
-        };
-        let Some(peer) = self.peers.by_key(&received.public_key) else { return drops.unknown_key.one() };
-        let time = HandshakeTime::from_tai64n(&received.timestamp);
-        if !self.handshakes.lock().accept(&peer.public_key, time) {
-            return drops.replayed_initiation.one();
-        }
-        let Some(cell) = self.make_session(now, peer.id, &peer.public_key) else { return };
-        let mut session = cell.lock();
-        // A session that just ended, or one of the address's next owner: the initiator tries again.
-        if session.is_gone() || *session.public_key() != peer.public_key {
-            return drops.unknown_key.one();
-        }
-        let answered = session.answer(&self.common, now, source, received, out);
-        self.reschedule(&mut session);
-        if answered.is_err() {
-            drops.invalid_handshake.one();
-        }
-    }
-
-    fn handle_response(&self, now: Instant, source: Endpoint, receiver: u32, datagram: &[u8], out: &mut DatagramBatch) {
-        let drops = &self.common.counters.drops;
-        let Ok(message) = <&[u8; RESPONSE]>::try_from(datagram) else { return drops.malformed.one() };
-        if !self.common.own.load().guard.is_for_us(message) {
-            return drops.invalid_mac.one();
-        }
-        let Some(cell) = self.session_of(receiver) else { return };
-        let mut session = cell.lock();
-        // Not counted against the handshakes a second: only what was asked for gets here.
-        if session.is_gone() || !session.awaits(receiver) {
-            return drops.unknown_receiver.one();
-        }
-        let finished = session.finish(&self.common, now, source, message, out);
-        self.reschedule(&mut session);
-        if finished.is_err() {
-            drops.invalid_handshake.one();
-        }
-    }
-
-    fn handle_cookie(&self, now: Instant, receiver: u32, datagram: &[u8]) {
-        let drops = &self.common.counters.drops;
-        let Ok(reply) = <&[u8; COOKIE]>::try_from(datagram) else { return drops.malformed.one() };
-        let Some(cell) = self.session_of(receiver) else { return };
-        let mut session = cell.lock();
-        if !session.awaits(receiver) || !session.take_cookie(now, reply) {
-            drops.invalid_handshake.one();
-        }
-    }
-
     /// The session that a receiver index belongs to. That there is none is counted.
-    fn session_of(&self, receiver: u32) -> Option<SessionCell> {
+    pub(super) fn session_of(&self, receiver: u32) -> Option<SessionCell> {
         let cell = self.sessions.read().by_slot(receiver >> 8);
         if cell.is_none() {
             self.common.counters.drops.unknown_receiver.one();

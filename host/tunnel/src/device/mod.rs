@@ -8,6 +8,7 @@
 //! |---|---|---|
 //! | packets from the interface | [`Device::handle_packets`] | `outbound.rs` |
 //! | datagrams from the network | [`Device::handle_datagrams`] | `inbound.rs` |
+//! | messages of handshakes among them | [`Device::handle_handshake`] | `handshakes.rs` |
 //! | a time-out | [`Device::handle_timeout`] | `timeout.rs` |
 //! | a table | [`Device::apply`] | `apply.rs` |
 //!
@@ -23,6 +24,7 @@ mod due_queue;
 mod endpoint;
 mod events;
 mod handshake_times;
+mod handshakes;
 mod inbound;
 mod outbound;
 mod own;
@@ -53,6 +55,8 @@ pub use configure::NotConfigurable;
 pub use configured_peers::ConfiguredPeer;
 pub use endpoint::Endpoint;
 pub use events::TunnelEvent;
+pub use handshakes::HandshakeMessage;
+pub use inbound::Arrived;
 pub use own::OwnKeys;
 pub use packets::Packets;
 pub use peer::PeerId;

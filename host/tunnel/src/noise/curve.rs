@@ -1,15 +1,19 @@
 //! Curve25519 for the Noise library: secrets are erased when dropped, and a shared secret of zeros is refused, which a
 //! peer's key of small order would give.
 
+use servos_mesh::PublicKey;
 use snow::Error;
 use snow::params::{CipherChoice, DHChoice, HashChoice};
 use snow::resolvers::{CryptoResolver, DefaultResolver};
 use snow::types::{Cipher, Dh, Hash, Random};
-use x25519_dalek::{PublicKey, StaticSecret};
+use x25519_dalek::StaticSecret;
 use zeroize::Zeroizing;
 
 /// The library's own primitives, but for the curve.
-pub(super) struct Resolver;
+pub(super) struct Resolver {
+    /// The public half of the static secret that the library is given: it would be computed for each handshake again.
+    pub(super) own: PublicKey,
+}
 
 impl CryptoResolver for Resolver {
     fn resolve_rng(&self) -> Option<Box<dyn Random>> {
@@ -17,7 +21,8 @@ impl CryptoResolver for Resolver {
     }
 
     fn resolve_dh(&self, choice: &DHChoice) -> Option<Box<dyn Dh>> {
-        matches!(choice, DHChoice::Curve25519).then(|| Box::<Curve>::default() as Box<dyn Dh>)
+        let curve = || Curve { own: self.own, secret: Zeroizing::default(), public: [0; 32] };
+        matches!(choice, DHChoice::Curve25519).then(|| Box::new(curve()) as Box<dyn Dh>)
     }
 
     fn resolve_hash(&self, choice: &HashChoice) -> Option<Box<dyn Hash>> {
@@ -29,16 +34,10 @@ impl CryptoResolver for Resolver {
     }
 }
 
-#[derive(Default)]
 struct Curve {
+    own: PublicKey,
     secret: Zeroizing<[u8; 32]>,
     public: [u8; 32],
-}
-
-impl Curve {
-    fn derive_public(&mut self) {
-        self.public = PublicKey::from(&StaticSecret::from(*self.secret)).to_bytes();
-    }
 }
 
 impl Dh for Curve {
@@ -55,13 +54,14 @@ impl Dh for Curve {
     }
 
     fn set(&mut self, privkey: &[u8]) {
+        // Only the static secret is set; ephemeral ones are generated.
         self.secret.copy_from_slice(&privkey[..32]);
-        self.derive_public();
+        self.public = *self.own.as_bytes();
     }
 
     fn generate(&mut self, rng: &mut dyn Random) -> Result<(), Error> {
         rng.try_fill_bytes(self.secret.as_mut_slice())?;
-        self.derive_public();
+        self.public = x25519_dalek::PublicKey::from(&StaticSecret::from(*self.secret)).to_bytes();
         Ok(())
     }
 

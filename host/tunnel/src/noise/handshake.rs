@@ -56,7 +56,7 @@ impl Initiation {
         message: &mut [u8; INITIATION],
     ) -> Option<Self> {
         let secret = Zeroizing::new(own.secret().to_bytes());
-        let builder = Builder::with_resolver(PARAMS.clone(), Box::new(Resolver));
+        let builder = Builder::with_resolver(PARAMS.clone(), Box::new(Resolver { own: own.public_key() }));
         let builder = builder.local_private_key(secret.as_slice()).ok()?;
         let builder = builder.remote_public_key(peer.as_bytes()).ok()?;
         let builder = builder.psk(PSK_LOCATION, preshared).ok()?.prologue(PROLOGUE).ok()?;
@@ -93,7 +93,7 @@ impl Received {
     /// Reads an initiation. Nothing is answered yet, and no session is needed. `None` if it does not authenticate.
     pub(crate) fn read(own: &PrivateKey, message: &[u8; INITIATION]) -> Option<Self> {
         let secret = Zeroizing::new(own.secret().to_bytes());
-        let builder = Builder::with_resolver(PARAMS.clone(), Box::new(Resolver));
+        let builder = Builder::with_resolver(PARAMS.clone(), Box::new(Resolver { own: own.public_key() }));
         let builder = builder.local_private_key(secret.as_slice()).ok()?.prologue(PROLOGUE).ok()?;
         // The peer's own is set when it is known who it is.
         let builder = builder.psk(PSK_LOCATION, &[0; 32]).ok()?;

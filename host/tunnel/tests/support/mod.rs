@@ -11,7 +11,7 @@ use std::time::{Duration, Instant, SystemTime};
 use rand::rngs::StdRng;
 use rand::{Rng as _, SeedableRng as _};
 use servos_mesh::{KeyGeneration, MeshAddress, MeshState, MeshStateBuilder, PeerEntry, PeerTable, Revision};
-use servos_tunnel::device::{DatagramBatch, Endpoint};
+use servos_tunnel::device::{Arrived, DatagramBatch, Endpoint};
 use servos_tunnel::limits::Limits;
 use servos_tunnel::{Device, PrivateKey};
 
@@ -192,12 +192,15 @@ impl World {
 
     /// Hands a datagram to a node, past the network.
     pub fn deliver(&mut self, to: usize, datagram: &Datagram) {
-        let (mut packets, mut out) = (Vec::new(), DatagramBatch::default());
+        let (mut arrived, mut out) = (Arrived::default(), DatagramBatch::default());
         let node = &mut self.nodes[to];
         let (mut bytes, source) = (datagram.bytes.clone(), Endpoint::received(datagram.from, None));
         let stride = bytes.len();
-        node.device.handle_datagrams(self.now, source, &mut bytes, stride, 0, &mut packets, &mut out);
-        node.received.extend(packets.into_iter().map(|packet| bytes[packet].to_vec()));
+        node.device.handle_datagrams(self.now, source, &mut bytes, stride, 0, &mut arrived, &mut out);
+        for message in &arrived.handshakes {
+            node.device.handle_handshake(self.now, message, &mut out);
+        }
+        node.received.extend(arrived.packets.into_iter().map(|packet| bytes[packet].to_vec()));
         self.post(to, &out);
     }
 

@@ -4,11 +4,12 @@
 //! network, network → interface. One lane fills a core each way. With more, the kernel parts the work by flow: what
 //! leaves, by the hash of the inner flow, which follows the queue that the flow's answers were written to; what arrives,
 //! by the hash of the outer one (SO_REUSEPORT), which is a peer's as long as it does not roam. So a flow stays on its
-//! lane, in order. One thread more looks after the timers.
+//! lane, in order. Two threads more, for all lanes: one computes handshakes, one looks after the timers.
 //!
 //! Each thread waits in `poll` for its own descriptor and for the common stop signal; none holds a lock while it waits.
 //! Other sockets are bound before the ones in use are closed, with threads of their own.
 
+mod handshakes;
 mod interface;
 mod network_to_tun;
 mod queue;
@@ -20,13 +21,15 @@ mod tun_to_network;
 use std::io;
 use std::num::NonZeroUsize;
 use std::sync::Arc;
+use std::sync::mpsc::{SyncSender, sync_channel};
 use std::thread::{self, JoinHandle};
 
 use arc_swap::ArcSwap;
 use parking_lot::Mutex;
 
 use crate::TunnelError;
-use crate::device::DatagramBatch;
+use crate::device::{DatagramBatch, HandshakeMessage};
+use crate::limits::HANDSHAKE_BACKLOG;
 use crate::{Device, TunnelConfig};
 use interface::Interface;
 pub use interface::InterfaceSource;
@@ -60,6 +63,8 @@ struct Lane {
 /// The threads of the sockets in use.
 struct Network {
     stop: Arc<Signal>,
+    /// Where they hand messages of handshakes to. None at the end, which ends the thread behind it.
+    backlog: Option<SyncSender<HandshakeMessage>>,
     threads: Vec<JoinHandle<()>>,
 }
 
@@ -97,7 +102,8 @@ impl Userspace {
             gone: gone.clone(),
         };
         let lanes: Vec<Lane> = interface.queues().iter().enumerate().map(lane).collect();
-        let network = Mutex::new(Network { stop: signal()?, threads: Vec::new() });
+        let (backlog, handshakes) = sync_channel(HANDSHAKE_BACKLOG);
+        let network = Mutex::new(Network { stop: signal()?, backlog: Some(backlog), threads: Vec::new() });
         let mut backend = Self { interface, lanes, network, threads: Vec::new() };
         for lane in &backend.lanes {
             let lane = lane.clone();
@@ -105,6 +111,8 @@ impl Userspace {
         }
         let lane = backend.first().clone();
         backend.threads.push(spawn("wg-timers".to_owned(), move || timers::run(&lane))?);
+        let lane = backend.first().clone();
+        backend.threads.push(spawn("wg-handshakes".to_owned(), move || handshakes::run(&lane, &handshakes))?);
         backend.start_network(&mut backend.network.lock())?;
         Ok(backend)
     }
@@ -175,10 +183,12 @@ impl Userspace {
 
     fn start_network(&self, network: &mut Network) -> Result<(), TunnelError> {
         let sockets = self.first().sockets.load_full();
+        let Some(backlog) = &network.backlog else { return Ok(()) };
         for (lane, family) in self.lanes.iter().flat_map(|lane| sockets.families().map(move |family| (lane, family))) {
             let (lane, sockets, stop) = (lane.clone(), sockets.clone(), network.stop.clone());
-            let name = format!("wg-udp-{}", lane.number);
-            network.threads.push(spawn(name, move || network_to_tun::run(&lane, &sockets, family, &stop))?);
+            let (name, backlog) = (format!("wg-udp-{}", lane.number), backlog.clone());
+            let run = move || network_to_tun::run(&lane, &sockets, family, &backlog, &stop);
+            network.threads.push(spawn(name, run)?);
         }
         Ok(())
     }
@@ -198,7 +208,9 @@ impl Network {
 impl Drop for Userspace {
     fn drop(&mut self) {
         self.first().stop.raise();
-        self.network.lock().end();
+        let mut network = self.network.lock();
+        network.end();
+        network.backlog = None;
         join(&mut self.threads);
     }
 }

@@ -3,6 +3,7 @@
 use std::io::{self, IoSlice, IoSliceMut};
 use std::ops::Range;
 use std::os::fd::AsFd;
+use std::sync::mpsc::SyncSender;
 use std::time::Instant;
 
 use nix::poll::PollFlags;
@@ -10,18 +11,24 @@ use quinn_udp::{BATCH_SIZE, RecvMeta};
 
 use super::sockets::{Family, Sockets, UdpEnd};
 use super::{Lane, Signal, wait};
-use crate::device::{DatagramBatch, Endpoint};
+use crate::device::{Arrived, DatagramBatch, Endpoint, HandshakeMessage};
 use crate::offload::{Joined, Joiner};
 
 /// Bytes that one receive may give: a whole batch of segments.
 const RECEIVE: usize = 65_536;
 
-/// Runs until the stop signal.
-pub(super) fn run(lane: &Lane, sockets: &Sockets, family: Family, stop: &Signal) {
+/// Runs until the stop signal. Messages of handshakes go to `backlog`.
+pub(super) fn run(
+    lane: &Lane,
+    sockets: &Sockets,
+    family: Family,
+    backlog: &SyncSender<HandshakeMessage>,
+    stop: &Signal,
+) {
     let Some(end) = sockets.end(lane.number, family) else { return };
     let mut storage = vec![0; RECEIVE * BATCH_SIZE];
     let mut meta = [RecvMeta::default(); BATCH_SIZE];
-    let mut packets = Vec::new();
+    let mut arrived = Arrived::default();
     let mut joiner = Joiner::new(lane.queue.joinable());
     let mut out = DatagramBatch::default();
     loop {
@@ -31,10 +38,16 @@ pub(super) fn run(lane: &Lane, sockets: &Sockets, family: Family, stop: &Signal)
                 for (at, (meta, bytes)) in meta.iter().zip(storage.chunks_exact_mut(RECEIVE)).take(count).enumerate() {
                     let source = Endpoint::received(meta.addr, meta.dst_ip);
                     let (bytes, base) = (&mut bytes[..meta.len], at * RECEIVE);
-                    lane.device.handle_datagrams(now, source, bytes, meta.stride, base, &mut packets, &mut out);
+                    lane.device.handle_datagrams(now, source, bytes, meta.stride, base, &mut arrived, &mut out);
                 }
-                write(lane, &mut joiner, &mut storage, &packets);
-                packets.clear();
+                write(lane, &mut joiner, &mut storage, &arrived.packets);
+                arrived.packets.clear();
+                for message in arrived.handshakes.drain(..) {
+                    // Full: whoever meant it asks again.
+                    if backlog.try_send(message).is_err() {
+                        lane.device.live_counters().drops.too_many_handshakes.one();
+                    }
+                }
                 lane.send(&out);
                 out.clear();
                 lane.wake_timers();
