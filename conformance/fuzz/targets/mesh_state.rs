@@ -7,7 +7,8 @@ use std::sync::Arc;
 
 use libfuzzer_sys::fuzz_target;
 use servos_mesh::{
-    DnsLabel, MeshState, MeshStateBuilder, Own, PeerEntry, PeerRecord, PeerTable, Revision, Service, SkipReason,
+    DnsLabel, MeshState, MeshStateBuilder, Own, PeerEntry, PeerRecord, PeerTable, PublicKey, Revision, Service,
+    SkipReason,
 };
 
 fuzz_target!(|bytes: &[u8]| {
@@ -76,6 +77,7 @@ fn indexed(state: &Arc<MeshState>, own: Option<Own>) {
             Some(own) if own.address == record.address() => continue,
             Some(own) if own.public_key == *record.public_key() => SkipReason::OwnKey,
             _ if is_zero(record) => SkipReason::ZeroKey,
+            _ if PublicKey::from_bytes(*record.public_key().as_bytes()).is_err() => SkipReason::SmallOrderKey,
             _ if peers.iter().any(|peer| peer.public_key() == record.public_key()) => SkipReason::DuplicateKey,
             _ => {
                 peers.push(record);

@@ -75,6 +75,29 @@ fn servers_of_the_first_schema_have_keys_of_generation_0_and_freed_addresses_beg
     assert_eq!(freed, 128);
 }
 
+/// Versions before accepted it.
+#[test]
+fn a_server_whose_key_is_a_point_of_small_order_costs_the_others_nothing() {
+    let plane = Plane::new();
+    let mut store = plane.store();
+    let id = store.organisation(None).unwrap().id;
+    let now = UnixSeconds::now();
+    let token = store.create_token(id, now.after(DEADLINE), None, now).unwrap();
+    for name in ["good", "bad"] {
+        let public_key = common::random_key().parse().unwrap();
+        let joining = servos_control::store::Joining { name: name.parse().unwrap(), public_key, endpoint: None };
+        store.enrol(&servos_control::secrets::hash(&token.secret), &joining, now).unwrap();
+    }
+    let mut point = [0; 32];
+    point[0] = 1;
+    let update = "UPDATE servers SET public_key = ?1 WHERE name = 'bad'";
+    Connection::open(plane.database()).unwrap().execute(update, [point]).unwrap();
+    let state = store.mesh_state(id).unwrap().unwrap().build().unwrap();
+    let table = servos_mesh::PeerTable::new(std::sync::Arc::new(state), None);
+    assert_eq!(table.peers().map(|peer| table.name_of(peer)).collect::<Vec<_>>(), ["good"]);
+    assert_eq!(table.skipped().map(|skipped| skipped.name.as_str()).collect::<Vec<_>>(), ["bad"]);
+}
+
 #[test]
 fn a_restored_backup_uses_no_revision_again() {
     let plane = Plane::new();

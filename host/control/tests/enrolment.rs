@@ -96,6 +96,7 @@ async fn a_malformed_request_is_named() {
     for (body, status, words) in [
         (with("name", json!("web_1")), 400, "DNS label"),
         (with("public_key", json!("AAAA")), 400, "44 characters"),
+        (with("public_key", json!("AQAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=")), 400, "small order"),
         (with("surprise", json!(1)), 400, "surprise"),
         (with("endpoint", json!({ "ip": null, "port": 0 })), 400, "port 0"),
         (with("endpoint", json!({ "ip": "0.0.0.0", "port": 1 })), 400, "0.0.0.0"),

@@ -72,7 +72,8 @@ async fn strangers_and_nonsense_are_refused() {
     let refused = refusal(client.set_key("no-credential", &random_key()).await).await;
     assert_eq!((refused.0, refused.1.as_str()), (401, "unknown-credential"));
     let zero = "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=";
-    for key in ["", "none", zero] {
+    let one_point = "AQAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=";
+    for key in ["", "none", zero, one_point] {
         let refused = refusal(client.set_key(&one, key).await).await;
         assert_eq!((refused.0, refused.1.as_str()), (400, "malformed-request"), "{key:?}");
     }

@@ -8,7 +8,27 @@ use base64::engine::general_purpose::STANDARD;
 use serde::{Deserialize, Serialize};
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
 
-/// A Curve25519 public key, never all zero.
+/// The points of small order, as X25519 reads them: without the top bit (RFC 7748 §5), and two of them in a second form, of
+/// numbers that are no remainders (<https://cr.yp.to/ecdh.html#validate>). With each, every secret agrees on zeros.
+const SMALL_ORDER: [[u8; 32]; 7] = [
+    [0; 32],
+    number(1, 0, 0),
+    [
+        0xe0, 0xeb, 0x7a, 0x7c, 0x3b, 0x41, 0xb8, 0xae, 0x16, 0x56, 0xe3, 0xfa, 0xf1, 0x9f, 0xc4, 0x6a, 0xda, 0x09,
+        0x8d, 0xeb, 0x9c, 0x32, 0xb1, 0xfd, 0x86, 0x62, 0x05, 0x16, 0x5f, 0x49, 0xb8, 0x00,
+    ],
+    [
+        0x5f, 0x9c, 0x95, 0xbc, 0xa3, 0x50, 0x8c, 0x24, 0xb1, 0xd0, 0xb1, 0x55, 0x9c, 0x83, 0xef, 0x5b, 0x04, 0x44,
+        0x5c, 0xc4, 0x58, 0x1c, 0x8e, 0x86, 0xd8, 0x22, 0x4e, 0xdd, 0xd0, 0x9f, 0x11, 0x57,
+    ],
+    // The prime less one, the prime, and one more.
+    number(0xec, 0xff, 0x7f),
+    number(0xed, 0xff, 0x7f),
+    number(0xee, 0xff, 0x7f),
+];
+
+/// A Curve25519 public key that handshakes can be made with. In a record, which is read where it lies, it may be any 32
+/// bytes; [`PeerTable`](crate::PeerTable) skips those that are none.
 #[derive(
     Clone,
     Copy,
@@ -34,12 +54,21 @@ impl PublicKey {
     ///
     /// # Errors
     ///
-    /// [`KeyError::Zero`] for 32 zero bytes, which no private key has.
+    /// [`KeyError::Zero`] for 32 zero bytes, [`KeyError::SmallOrder`] for the other points of small order: no private key
+    /// has them.
     pub fn from_bytes(bytes: [u8; 32]) -> Result<Self, KeyError> {
-        if bytes == [0; 32] {
-            return Err(KeyError::Zero);
-        }
-        Ok(Self(bytes))
+        let key = Self::from_any_bytes(bytes)?;
+        if key.is_of_small_order() { Err(KeyError::SmallOrder) } else { Ok(key) }
+    }
+
+    /// Takes the key's bytes, also if it is a point of small order: for what an earlier version accepted and somebody
+    /// keeps, and for peers that `wg` names, which the kernel takes and sends nothing. It is of no use where it is used.
+    ///
+    /// # Errors
+    ///
+    /// [`KeyError::Zero`]
+    pub fn from_any_bytes(bytes: [u8; 32]) -> Result<Self, KeyError> {
+        if bytes == [0; 32] { Err(KeyError::Zero) } else { Ok(Self(bytes)) }
     }
 
     /// The key's 32 bytes.
@@ -50,6 +79,20 @@ impl PublicKey {
     pub(crate) fn is_zero(&self) -> bool {
         self.0 == [0; 32]
     }
+
+    pub(crate) fn is_of_small_order(&self) -> bool {
+        let mut read = self.0;
+        read[31] &= 0x7f;
+        SMALL_ORDER.contains(&read)
+    }
+}
+
+/// A number of 32 bytes, by its lowest one, those between, and the highest.
+const fn number(lowest: u8, between: u8, highest: u8) -> [u8; 32] {
+    let mut bytes = [between; 32];
+    bytes[0] = lowest;
+    bytes[31] = highest;
+    bytes
 }
 
 impl FromStr for PublicKey {
@@ -99,4 +142,7 @@ pub enum KeyError {
     /// All zero.
     #[error("not a public key: all zero")]
     Zero,
+    /// A point of small order: what is agreed with it is known to everybody.
+    #[error("not a public key: no private key has it (a point of small order); make one with `wg genkey | wg pubkey`")]
+    SmallOrder,
 }

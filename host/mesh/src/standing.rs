@@ -34,6 +34,8 @@ pub enum SkipReason {
     DuplicateKey,
     /// No key at all.
     ZeroKey,
+    /// A point of small order, with which no handshake can be made.
+    SmallOrderKey,
 }
 
 /// What a record is.
@@ -52,6 +54,7 @@ impl Standing {
             Some(own) if own.address.index() == record.address.get() => Self::Own,
             Some(own) if own.public_key == *record.public_key() => Self::Skipped(SkipReason::OwnKey),
             _ if record.public_key().is_zero() => Self::Skipped(SkipReason::ZeroKey),
+            _ if record.public_key().is_of_small_order() => Self::Skipped(SkipReason::SmallOrderKey),
             _ => Self::Peer,
         }
     }

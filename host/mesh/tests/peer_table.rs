@@ -17,7 +17,7 @@ proptest! {
     fn agrees_with_a_walk_over_the_state(
         mesh in any_mesh(),
         own in option::of((any::<Index>(), 1_u8..16, any::<bool>())),
-        zeroed in option::of(any::<Index>()),
+        useless in option::of((any::<Index>(), 0_u8..2)),
         asked in 0_u32..1 << 22,
     ) {
         let own = own.map(|(at, key, in_mesh)| Own {
@@ -28,8 +28,9 @@ proptest! {
             },
             public_key: PublicKey::from_bytes([key; 32]).unwrap(),
         });
-        let zeroed = zeroed.filter(|_| !mesh.peers.is_empty()).map(|at| at.index(mesh.peers.len()));
-        let state = Arc::new(with_zeroed_key(&mesh.build().unwrap(), zeroed));
+        let useless = useless.filter(|_| !mesh.peers.is_empty());
+        let useless = useless.map(|(at, lowest)| (at.index(mesh.peers.len()), lowest));
+        let state = Arc::new(with_useless_key(&mesh.build().unwrap(), useless));
 
         let table = PeerTable::new(state.clone(), own);
         let walk = Walk::new(&state, own);
@@ -99,12 +100,13 @@ fn finds_each_of_many() {
     }
 }
 
-/// The state with the key of one record overwritten by zeros, which no builder writes.
-fn with_zeroed_key(state: &MeshState, at: Option<usize>) -> MeshState {
+/// The state with the key of one record overwritten by the number 0 or 1.
+fn with_useless_key(state: &MeshState, useless: Option<(usize, u8)>) -> MeshState {
     let mut body = state.body().to_vec();
-    if let Some(at) = at {
+    if let Some((at, lowest)) = useless {
         let start = state.peers().as_ptr() as usize - state.body().as_ptr() as usize + at * 64;
         body[start..start + 32].fill(0);
+        body[start] = lowest;
     }
     MeshState::parse(body.into()).unwrap()
 }
@@ -126,6 +128,8 @@ impl<'a> Walk<'a> {
                 SkipReason::OwnKey
             } else if record.public_key().as_bytes() == &[0; 32] {
                 SkipReason::ZeroKey
+            } else if PublicKey::from_bytes(*record.public_key().as_bytes()).is_err() {
+                SkipReason::SmallOrderKey
             } else if walk.peers.iter().any(|peer| peer.public_key() == record.public_key()) {
                 SkipReason::DuplicateKey
             } else {

@@ -86,6 +86,34 @@ fn a_key_of_zeros_is_none() {
     }
 }
 
+/// libsodium's list (`x25519_ref10.c`), of which those stay that X25519 reads as such points.
+#[test]
+fn a_point_of_small_order_is_no_key() {
+    let mut points = [[0; 32]; 5];
+    points[0][0] = 1;
+    for (at, lowest) in [(1, 0xec), (2, 0xed), (3, 0xee)] {
+        points[at] = [0xff; 32];
+        (points[at][0], points[at][31]) = (lowest, 0x7f);
+    }
+    points[4] = [
+        95, 156, 149, 188, 163, 80, 140, 36, 177, 208, 177, 85, 156, 131, 239, 91, 4, 68, 92, 196, 88, 28, 142, 134,
+        216, 34, 78, 221, 208, 159, 17, 87,
+    ];
+    for mut point in points {
+        for top in [0, 0x80] {
+            point[31] ^= top;
+            assert_eq!(PublicKey::from_bytes(point), Err(KeyError::SmallOrder), "{point:?}");
+            assert!(PublicKey::from_any_bytes(point).is_ok());
+        }
+    }
+    let mut top_bit_alone = [0; 32];
+    top_bit_alone[31] = 0x80;
+    assert_eq!(PublicKey::from_bytes(top_bit_alone), Err(KeyError::SmallOrder));
+    let mut two = [0; 32];
+    two[0] = 2;
+    assert!(PublicKey::from_bytes(two).is_ok());
+}
+
 #[test]
 fn an_entity_tag_of_somebody_else_is_no_revision() {
     for tag in ["", "7", "\"", "\"\"", "\"7", "\"+7\"", "\"-1\"", "\"7 \"", "\"abc\"", "*", "\"18446744073709551616\""]

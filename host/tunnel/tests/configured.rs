@@ -2,13 +2,14 @@
 
 mod support;
 
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
+use servos_mesh::PublicKey;
 use servos_tunnel::Device;
 use servos_tunnel::device::DatagramBatch;
 use servos_tunnel::device::changes::{Changes, PeerChange};
 use servos_tunnel::limits::OVERHEAD;
-use support::{Datagram, MTU, World, limits};
+use support::{Datagram, MTU, World, limits, packet_of};
 
 /// A world of two, the first of which is configured, with the second as its peer.
 fn configured() -> World {
@@ -118,6 +119,31 @@ fn a_source_that_is_another_peers_by_a_longer_prefix_is_not_let_in() {
     world.seconds(1);
     assert_eq!(world.nodes[0].marks(), [1]);
     assert_eq!(world.nodes[0].device.counters().drops.spoofed_source, 1);
+}
+
+/// As for the kernel, whose own tests configure such peers.
+#[test]
+fn a_peer_whose_key_is_a_point_of_small_order_is_there_and_is_sent_nothing() {
+    let mut world = configured();
+    let mut one = [0; 32];
+    one[0] = 1;
+    let mut peer = PeerChange::of(PublicKey::from_any_bytes(one).unwrap());
+    peer.endpoint = Some(world.nodes[1].at);
+    peer.keepalive = Some(Duration::from_secs(1));
+    peer.allowed_ips = vec![("198.51.100.0/24".parse().unwrap(), false)];
+    assert!(configure(&mut world, Changes { peers: vec![peer], ..Changes::default() }).is_empty());
+    assert_eq!(world.nodes[0].device.configured_peers().len(), 2);
+    let packet = packet_of(world.nodes[0].server.address.ipv4(), "198.51.100.1".parse().unwrap(), 1, 100);
+    let started = Instant::now();
+    for _ in 0..100_000 {
+        world.send_packet(0, packet.clone());
+        world.run(Duration::from_millis(1));
+    }
+    // A curve for each takes three times as long, a packet a hundredth of a curve.
+    assert!(started.elapsed() < Duration::from_secs(4), "{:?}", started.elapsed());
+    let counters = world.nodes[0].device.counters();
+    assert_eq!((counters.initiations_sent, counters.held_packets, counters.drops.held_expired), (0, 0, 100_000));
+    assert!(world.seen.is_empty());
 }
 
 #[test]

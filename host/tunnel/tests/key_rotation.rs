@@ -2,9 +2,10 @@
 
 mod support;
 
+use std::sync::Arc;
 use std::time::Duration;
 
-use servos_mesh::KeyGeneration;
+use servos_mesh::{KeyGeneration, MeshState, PeerTable, Revision};
 use servos_tunnel::limits::{IN_USE, Limits, OTHER_KEY_AFTER, REKEY_TIMEOUT, ROTATED_KEY_SPREAD};
 use servos_tunnel::{Applied, OwnKeys, PrivateKey};
 use support::{Server, World, limits};
@@ -241,6 +242,26 @@ fn another_server_at_the_address_ends_the_session_at_once() {
         assert_eq!(world.nodes[ROTATING].marks(), [1, 2], "{what}: it is not handed what is the other's");
         assert!(world.nodes[PEER].marks().is_empty(), "{what}: nor heard any more");
     }
+}
+
+#[test]
+fn a_rotation_to_a_point_of_small_order_ends_the_session_and_nothing_stands_still() {
+    let mut world = World::new(2);
+    let (_, next) = world.before_and_next();
+    world.weather.loss = 1.0;
+    world.send(PEER, ROTATING, 1);
+    let state = support::state([&next], Revision(2));
+    let mut body = state.body().to_vec();
+    let key = next.key.public_key();
+    let at = body.windows(32).position(|bytes| bytes == key.as_bytes()).unwrap();
+    body[at..at + 32].fill(0);
+    body[at] = 1;
+    let table = PeerTable::new(Arc::new(MeshState::parse(body.into()).unwrap()), None);
+    assert_eq!(world.nodes[PEER].device.apply(world.now, Arc::new(table)).ended, 1);
+    world.send(PEER, ROTATING, 2);
+    world.seconds(10);
+    let counters = world.nodes[PEER].device.counters();
+    assert_eq!((counters.initiations_sent, counters.held_packets, counters.sessions), (1, 0, 0));
 }
 
 #[test]

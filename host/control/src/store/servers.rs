@@ -237,7 +237,8 @@ fn parse(found: Found) -> Result<Server, StoreError> {
     Ok(Server {
         name: found.name.parse().map_err(|_| corrupt())?,
         address: MeshAddress::from_index(found.address).map_err(|_| corrupt())?,
-        public_key: PublicKey::from_bytes(found.public_key).map_err(|_| corrupt())?,
+        // One bad key must not take the mesh away from all others: their agents skip it.
+        public_key: PublicKey::from_any_bytes(found.public_key).map_err(|_| corrupt())?,
         key_generation: KeyGeneration::from_number(found.key_generation),
         endpoint,
         endpoint_origin: match found.origin.as_deref() {

@@ -192,7 +192,7 @@ impl Session {
         let Some((keypair, counter)) = self.reserve(now, packets.count()) else {
             self.hold(common, packets);
             if !self.timers.is_initiating() {
-                self.initiate(common, now, out);
+                self.begin(common, now, out);
             }
             return None;
         };
@@ -201,7 +201,7 @@ impl Session {
         common.counters.tx_packets.add(packets.count() as u64);
         common.counters.tx_bytes.add(bytes);
         if self.timers.wants_rekey_on_send(now, &keypair) {
-            self.initiate(common, now, out);
+            self.begin(common, now, out);
         }
         Some(Sealer { keypair, counter, endpoint, mtu })
     }
@@ -308,7 +308,7 @@ impl Session {
                 now_in_use.is_alive(now) && self.timers.wants_rekey_on_receive(now, now_in_use)
             });
         if late {
-            self.initiate(common, now, out);
+            self.begin(common, now, out);
         }
     }
 
@@ -335,9 +335,9 @@ impl Session {
                 Duty::Initiate => {
                     // Nobody answers at our address that it spoke to: perhaps it is not ours any more.
                     self.endpoint = self.endpoint.map(|endpoint| endpoint.to.into());
-                    self.initiate(common, now, out);
+                    self.begin(common, now, out);
                 }
-                Duty::Rekey => self.initiate(common, now, out),
+                Duty::Rekey => self.begin(common, now, out),
                 Duty::GiveUp => {
                     self.initiation = None;
                     self.drop_held(common);
@@ -442,22 +442,39 @@ impl Session {
         Some((keypair.clone(), keypair.reserve(count as u64)?))
     }
 
-    fn initiate(&mut self, common: &Common, now: Instant, out: &mut DatagramBatch) {
-        let Some(endpoint) = self.endpoint else { return };
+    /// Begins a handshake, or goes on with one. If none can be begun, nothing waits for it.
+    fn begin(&mut self, common: &Common, now: Instant, out: &mut DatagramBatch) {
+        if self.initiate(common, now, out).is_none() {
+            self.initiation = None;
+            self.timers.on_not_initiated();
+            self.drop_held(common);
+        }
+    }
+
+    /// Sends an initiation. `None` if there is nobody to send it to, no key of ours, or a peer's that is of no use.
+    fn initiate(&mut self, common: &Common, now: Instant, out: &mut DatagramBatch) -> Option<()> {
+        let endpoint = self.endpoint?;
         let own: Arc<super::Own> = common.own.load_full();
+        let (key, patience) = own.for_initiation(self.timers.tries())?;
+        if self.timers.is_barred(now) {
+            return None;
+        }
         let index = self.take_index();
-        let Ok(message) = <&mut [u8; INITIATION]>::try_from(out.room(INITIATION)) else { return };
+        let message: &mut [u8; INITIATION] = out.room(INITIATION).try_into().ok()?;
         let timestamp = common.tai64n(now);
-        let Some((key, patience)) = own.for_initiation(self.timers.tries()) else { return };
         let begun = Initiation::write(key, &self.public_key, &self.preshared, index, timestamp, message);
-        // A key that no handshake can be made with; nothing is sent, and what is held is dropped in time.
-        let Some(initiation) = begun else { return };
+        let Some(initiation) = begun else {
+            // Found out at the cost of a curve: not for each packet again.
+            self.timers.bar(now);
+            return None;
+        };
         self.macs.stamp(now, message);
         out.commit(endpoint, INITIATION);
         self.initiation = Some(initiation);
         self.tx_bytes += INITIATION as u64;
         common.counters.initiations_sent.one();
         self.timers.on_initiation_sent(now, patience, rand::random());
+        Some(())
     }
 
     /// Shows the peer, and what stands between, that we are there: with an empty message, or a handshake where there is
@@ -467,7 +484,7 @@ impl Session {
         if self.reserve(now, 0).is_some() {
             self.keepalive(common, now, out);
         } else if !self.timers.is_initiating() {
-            self.initiate(common, now, out);
+            self.begin(common, now, out);
         }
     }
 

@@ -36,6 +36,8 @@ pub(super) struct SessionTimers {
     last_used: Instant,
     last_heard: Option<Instant>,
     handshake: Option<Attempt>,
+    /// The peer's key is of no use: until then no handshake is begun.
+    barred_until: Option<Instant>,
     /// The peer rotated its key: when the first handshake with the next is begun.
     rekey_at: Option<Instant>,
     /// The first data sent that nothing was heard after.
@@ -70,6 +72,7 @@ impl SessionTimers {
             last_used: now,
             last_heard: None,
             handshake: None,
+            barred_until: None,
             rekey_at: None,
             unanswered_since: None,
             reply_owed_since: None,
@@ -148,6 +151,7 @@ impl SessionTimers {
     pub(super) fn on_key_rotated(&mut self, now: Instant, jitter: f64) {
         let due = now + ROTATED_KEY_SPREAD.mul_f64(jitter);
         self.rekey_at = Some(due);
+        self.barred_until = None;
         self.arm(due);
     }
 
@@ -168,6 +172,21 @@ impl SessionTimers {
             }
         }
         self.arm(retry_at);
+    }
+
+    /// No initiation could be sent.
+    pub(super) fn on_not_initiated(&mut self) {
+        self.handshake = None;
+    }
+
+    /// The peer's key is of no use: no handshake is begun for as long as one is waited for.
+    pub(super) fn bar(&mut self, now: Instant) {
+        self.barred_until = Some(now + REKEY_TIMEOUT);
+    }
+
+    /// Whether no handshake is to be begun.
+    pub(super) fn is_barred(&self, now: Instant) -> bool {
+        self.barred_until.is_some_and(|until| now < until)
     }
 
     /// A keypair was agreed. Returns the round trip if our initiation was answered.

@@ -25,3 +25,40 @@ impl Device {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::{Duration, SystemTime};
+
+    use servos_mesh::PublicKey;
+
+    use super::super::changes::{Changes, PeerChange};
+    use super::*;
+    use crate::PrivateKey;
+    use crate::limits::Limits;
+
+    /// A table skips such a key; the session is held to it all the same.
+    #[test]
+    fn a_key_of_no_use_in_place_of_the_peers_ends_the_attempt_and_the_timeout_returns() {
+        let now = Instant::now();
+        let device = Device::configurable(1_420, Limits::default(), (now, SystemTime::now()));
+        let mut peer = PeerChange::of(PrivateKey::generate().public_key());
+        peer.endpoint = Some("192.0.2.1:1".parse().expect("an endpoint"));
+        peer.keepalive = Some(Duration::from_secs(60));
+        let private_key = Some(Some(PrivateKey::generate()));
+        let mut out = DatagramBatch::default();
+        let changes = Changes { private_key, peers: vec![peer], ..Changes::default() };
+        device.configure(now, &changes, &mut out).expect("a configurable device");
+        assert_eq!(out.datagrams().count(), 1, "an initiation");
+
+        let cell = device.sessions.read().by_slot(0).expect("a session");
+        let mut one = [0; 32];
+        one[0] = 1;
+        cell.lock().take_rotated_key(now, PublicKey::from_any_bytes(one).expect("not zero"));
+        out.clear();
+        for second in 0..100 {
+            device.handle_timeout(now + Duration::from_secs(second), &mut out);
+        }
+        assert!(out.is_empty());
+    }
+}

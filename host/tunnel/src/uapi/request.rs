@@ -87,7 +87,7 @@ fn set(changes: &mut Changes, key: &str, value: &str) -> Result<(), Errno> {
         "fwmark" => changes.firewall_mark = Some(number(value)?),
         "replace_peers" => is_true().map(|()| changes.replace_peers = true)?,
         "public_key" => {
-            let key = PublicKey::from_bytes(*hex(value)?).map_err(|_| Errno::EINVAL)?;
+            let key = PublicKey::from_any_bytes(*hex(value)?).map_err(|_| Errno::EINVAL)?;
             changes.peers.push(PeerChange::of(key));
         }
         _ => set_peer(changes.peers.last_mut().ok_or(Errno::EINVAL)?, key, value)?,
