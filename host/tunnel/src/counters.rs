@@ -60,7 +60,7 @@ counters! {
         held_overflow,
         /// Held for a handshake that never completed, or for a peer that left.
         held_expired,
-        /// Datagrams that are no WireGuard message.
+        /// Datagrams that are no WireGuard message, or come from port 0.
         malformed,
         /// Handshakes whose first MAC is wrong.
         invalid_mac,

@@ -141,6 +141,9 @@ pub const SOCKET_BUFFER: usize = 4 << 20;
 /// A full socket buffer is waited for so long, then looked at whether to stop.
 pub const SEND_WAIT: Duration = Duration::from_millis(100);
 
+/// Segmentation that the kernel refused is tried again after so long: what stood in its way may be gone.
+pub const SEGMENTATION_RETRY: Duration = Duration::from_secs(60);
+
 /// The interface is down: so long until it is tried again.
 pub const LINK_DOWN_WAIT: Duration = Duration::from_millis(200);
 

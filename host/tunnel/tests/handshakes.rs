@@ -7,7 +7,7 @@ use std::time::{Duration, SystemTime};
 
 use proptest::prelude::*;
 use servos_mesh::Link;
-use servos_tunnel::device::DatagramBatch;
+use servos_tunnel::device::{DatagramBatch, Endpoint};
 use servos_tunnel::limits::{KEEPALIVE_TIMEOUT, Limits, MIN_MTU, REKEY_JITTER, REKEY_TIMEOUT};
 use servos_tunnel::offload::{VirtioHeader, Whole};
 use servos_tunnel::{Device, TunnelEvent};
@@ -278,6 +278,30 @@ fn a_packet_of_more_segments_than_any_batch_arrives_whole_and_in_order() {
     assert_eq!(world.nodes[1].received.len(), payload.len().div_ceil(50));
     let arrived: Vec<u8> = world.nodes[1].received.iter().flat_map(|packet| packet[28..].to_vec()).collect();
     assert!(arrived == payload, "another order, or other bytes");
+}
+
+#[test]
+fn what_comes_from_port_0_is_not_answered() {
+    let mut world = World::new(2);
+    world.send(0, 1, 1);
+    let mut initiation = world.seen[0].clone();
+    initiation.from.set_port(0);
+    world.deliver(1, &initiation);
+    assert_eq!(world.seen.len(), 1);
+    assert_eq!(world.nodes[1].device.counters().drops.malformed, 1);
+    world.seconds(1);
+    assert_eq!(world.nodes[1].marks(), [1], "it counts for nothing");
+}
+
+#[test]
+fn answers_leave_from_no_address_that_many_have() {
+    let from = |own: &str| Endpoint::received("192.0.2.1:1".parse().unwrap(), own.parse().ok()).from;
+    for own in ["255.255.255.255", "224.0.0.1", "ff02::1", "::ffff:224.0.0.1"] {
+        assert_eq!(from(own), None, "{own}");
+    }
+    for own in ["192.0.2.7", "fd00::1"] {
+        assert_eq!(from(own), own.parse().ok());
+    }
 }
 
 #[test]

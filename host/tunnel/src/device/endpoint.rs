@@ -12,11 +12,13 @@ pub struct Endpoint {
 }
 
 impl Endpoint {
-    /// As a datagram was received. An IPv4 address that came through an IPv6 socket is IPv4.
+    /// As a datagram was received. An IPv4 address that came through an IPv6 socket is IPv4; an address of ours that was
+    /// meant for many sends nothing.
     pub fn received(source: SocketAddr, own: Option<IpAddr>) -> Self {
         let ip = source.ip().to_canonical();
         let to = if ip.is_ipv4() { SocketAddr::new(ip, source.port()) } else { source };
-        Self { to, from: own.map(|own| own.to_canonical()) }
+        let from = own.map(|own| own.to_canonical()).filter(|own| !is_of_many(*own));
+        Self { to, from }
     }
 }
 
@@ -24,4 +26,8 @@ impl From<SocketAddr> for Endpoint {
     fn from(to: SocketAddr) -> Self {
         Self { to, from: None }
     }
+}
+
+fn is_of_many(ip: IpAddr) -> bool {
+    ip.is_multicast() || matches!(ip, IpAddr::V4(ip) if ip.is_broadcast())
 }

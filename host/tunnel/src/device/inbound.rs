@@ -49,6 +49,10 @@ impl Device {
         out: &mut DatagramBatch,
     ) {
         let drops = &self.common.counters.drops;
+        if source.to.port() == 0 {
+            // Nobody receives there, and the kernel refuses to send there, as if it were segmentation that it refuses.
+            return drops.malformed.add(bytes.chunks(stride.max(1)).count() as u64);
+        }
         let mut run: Option<Run> = None;
         let mut at = base;
         for datagram in bytes.chunks_mut(stride.max(1)) {

@@ -4,6 +4,7 @@ use std::io::{self, IoSliceMut};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
+use std::time::Instant;
 
 use arc_swap::ArcSwap;
 use nix::errno::Errno;
@@ -11,6 +12,7 @@ use nix::libc;
 use nix::poll::PollFlags;
 use nix::sys::socket::{setsockopt, sockopt};
 use nix::{setsockopt_impl, sockopt_impl};
+use parking_lot::Mutex;
 use quinn_udp::{RecvMeta, Transmit, UdpSockRef, UdpSocketState};
 use socket2::{Domain, Protocol, SockRef, Socket, Type};
 
@@ -18,7 +20,7 @@ use super::{Signal, wait};
 use crate::TunnelError;
 use crate::counters::LiveDrops;
 use crate::device::{DatagramBatch, Endpoint, Run};
-use crate::limits::{SEND_WAIT, SOCKET_BUFFER};
+use crate::limits::{SEGMENTATION_RETRY, SEND_WAIT, SOCKET_BUFFER};
 
 /// Which of the two sockets.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -53,8 +55,10 @@ enum Port {
 /// One socket.
 pub(super) struct UdpEnd {
     socket: UdpSocket,
-    /// Remembers that segmentation was refused; renewed when the MTU changes, since that may have been why.
+    /// Remembers that segmentation was refused: the library takes each EINVAL and EIO for that, of whatever message. Renewed
+    /// when it turns out that it was for another reason, when the MTU changes, and after [`SEGMENTATION_RETRY`].
     state: ArcSwap<UdpSocketState>,
+    renewed: Mutex<Instant>,
 }
 
 impl Sockets {
@@ -143,12 +147,7 @@ impl Sockets {
 
     /// Tries segmentation again where it was refused.
     pub(super) fn renew(&self) {
-        for end in self.ends() {
-            match state_of(&end.socket) {
-                Ok(state) => end.state.store(state.into()),
-                Err(error) => tracing::debug!(%error, "the socket's state stays as it was"),
-            }
-        }
+        self.ends().for_each(UdpEnd::renew);
     }
 
     /// Sends a batch, runs of equal datagrams in one call each. What cannot be sent is counted and dropped: UDP.
@@ -170,8 +169,7 @@ impl Sockets {
                 continue;
             };
             // Read for each run: it falls to 1 when the kernel refuses segmentation.
-            let segments = end.state.load().max_gso_segments();
-            let Some((run, count)) = batch.run(first, segments) else { return };
+            let Some((run, count)) = batch.run(first, end.segments()) else { return };
             if let Some(source) = end.send_run(&run, drops, stop) {
                 lost(source);
             }
@@ -197,12 +195,31 @@ impl UdpEnd {
         socket.bind(&address.into())?;
         let socket = UdpSocket::from(socket);
         let state = ArcSwap::from_pointee(state_of(&socket)?);
-        Ok(Self { socket, state })
+        Ok(Self { socket, state, renewed: Mutex::new(Instant::now()) })
     }
 
     /// Receives into `slices`, at most one batch; how many were filled.
     pub(super) fn receive(&self, slices: &mut [IoSliceMut<'_>], meta: &mut [RecvMeta]) -> io::Result<usize> {
         self.state.load().recv(UdpSockRef::from(&self.socket), slices, meta)
+    }
+
+    /// Segments that one call may send.
+    fn segments(&self) -> usize {
+        let segments = self.state.load().max_gso_segments();
+        if segments > 1 || self.renewed.lock().elapsed() < SEGMENTATION_RETRY {
+            return segments;
+        }
+        self.renew();
+        self.state.load().max_gso_segments()
+    }
+
+    /// Tries segmentation again if it was refused.
+    fn renew(&self) {
+        match fresh_state(&self.socket) {
+            Ok(state) => self.state.store(state.into()),
+            Err(error) => tracing::debug!(%error, "the socket's state stays as it was"),
+        }
+        *self.renewed.lock() = Instant::now();
     }
 
     /// Our address that it could not be sent from, if that is why it was sent from another.
@@ -211,11 +228,14 @@ impl UdpEnd {
         let segmented = run.bytes.len() > run.segment;
         if !(segmented || run.to.from.is_some()) || !is_refused(&error) {
             count_drop(drops, &error, run.bytes.len().div_ceil(run.segment));
+            if halts_segmentation(&error) {
+                self.renew_if_halted();
+            }
             return None;
         }
         // Segmentation was refused, one segment is too long for the way, or the address is not ours any more: one by
         // one, none is lost for another.
-        let (mut to, mut lost) = (run.to, None);
+        let (mut to, mut lost, mut halted) = (run.to, None, false);
         for datagram in run.bytes.chunks(run.segment) {
             let mut sent = self.send_one(to, datagram, None, stop);
             if to.from.is_some() && sent.as_ref().is_err_and(is_refused) {
@@ -227,10 +247,21 @@ impl UdpEnd {
                 }
             }
             if let Err(error) = sent {
+                halted |= halts_segmentation(&error);
                 count_drop(drops, &error, 1);
             }
         }
+        if halted || lost.is_some() {
+            self.renew_if_halted();
+        }
         lost
+    }
+
+    /// It was the address or the destination that was refused, and not segmentation.
+    fn renew_if_halted(&self) {
+        if self.state.load().max_gso_segments() <= 1 {
+            self.renew();
+        }
     }
 
     /// Sends one datagram or one run; waits while the socket's buffer is full.
@@ -249,6 +280,13 @@ impl UdpEnd {
             }
         }
     }
+}
+
+/// The state of a socket that was prepared before. Made with another: the library sets DF on the one that it is given, and
+/// what is longer than the way would be lost until that is taken back.
+fn fresh_state(socket: &UdpSocket) -> io::Result<UdpSocketState> {
+    let other = Socket::new(Domain::for_address(socket.local_addr()?), Type::DGRAM.cloexec(), Some(Protocol::UDP))?;
+    UdpSocketState::new(UdpSockRef::from(&other))
 }
 
 /// Prepares a socket for offload. The library has it refuse what is longer than the way; WireGuard lets that be cut
@@ -279,6 +317,11 @@ fn is_refused(error: &io::Error) -> bool {
     refused.map(|errno| Some(errno as i32)).contains(&error.raw_os_error())
 }
 
+/// Whether the library took the error for a refusal of segmentation.
+fn halts_segmentation(error: &io::Error) -> bool {
+    [Errno::EIO, Errno::EINVAL].map(|errno| Some(errno as i32)).contains(&error.raw_os_error())
+}
+
 fn count_drop(drops: &LiveDrops, error: &io::Error, datagrams: usize) {
     let counter = if quinn_udp::is_msg_size_err(error) { &drops.too_long_for_way } else { &drops.send_failed };
     counter.add(datagrams as u64);
@@ -288,4 +331,53 @@ fn count_drop(drops: &LiveDrops, error: &io::Error, datagrams: usize) {
 fn lacks_ipv6(error: &io::Error) -> bool {
     let lacking = [Errno::EAFNOSUPPORT, Errno::EADDRNOTAVAIL].map(|errno| Some(errno as i32));
     lacking.contains(&error.raw_os_error())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Sockets of this machine, and a batch of four equal datagrams on its way.
+    fn sending(to: Endpoint) -> (Sockets, usize, usize, Vec<IpAddr>) {
+        let sockets = Sockets::bind(0, None, 1).expect("a free port");
+        let segments = || sockets.lanes[0].v4.state.load().max_gso_segments();
+        let before = segments();
+        let mut batch = DatagramBatch::default();
+        (0..4).for_each(|mark| batch.push(to, &[mark; 100]));
+        let (stop, lost) = (Signal::new().expect("an eventfd"), Mutex::default());
+        sockets.send(0, &batch, &LiveDrops::default(), &stop, |source| Vec::push(&mut lost.lock(), source));
+        let after = segments();
+        (sockets, before, after, lost.into_inner())
+    }
+
+    #[test]
+    fn an_address_that_is_not_ours_or_nobodys_port_does_not_end_segmentation() {
+        let heard = UdpSocket::bind("127.0.0.1:0").expect("a free port");
+        let to = heard.local_addr().expect("a bound socket");
+        let foreign: IpAddr = "192.0.2.77".parse().expect("an address");
+        let (_, before, after, lost) = sending(Endpoint { to, from: Some(foreign) });
+        assert!(before > 1, "this kernel segments");
+        assert_eq!((after, lost), (before, vec![foreign]));
+        for mark in 0..4 {
+            let mut bytes = [0; 200];
+            assert_eq!(heard.recv(&mut bytes).expect("all have arrived"), 100);
+            assert_eq!(bytes[0], mark);
+        }
+        let nobody = SocketAddr::new(to.ip(), 0);
+        for from in [None, Some(to.ip())] {
+            let (_, before, after, lost) = sending(Endpoint { to: nobody, from });
+            assert_eq!((after, lost), (before, vec![]));
+        }
+    }
+
+    #[test]
+    fn segmentation_that_was_refused_is_tried_again_a_minute_later() {
+        let sockets = Sockets::bind(0, None, 1).expect("a free port");
+        let end = &sockets.lanes[0].v4;
+        let (nobody, stop) = (SocketAddr::from(([127, 0, 0, 1], 0)), Signal::new().expect("an eventfd"));
+        end.send_one(nobody.into(), &[0; 10], None, &stop).expect_err("port 0 is refused");
+        assert_eq!(end.segments(), 1, "for a while");
+        *end.renewed.lock() -= SEGMENTATION_RETRY;
+        assert!(end.segments() > 1);
+    }
 }
