@@ -115,6 +115,11 @@ fn both_families_inside_and_outside_with_a_pre_shared_key_and_roaming() -> Resul
     one.machine.sh("umask 77; wg genpsk > /run/other")?.success("wg genpsk")?;
     one.wg(&format!("set wg1 peer {} preshared-key /run/other", two.public_key))?;
     one.wg("set wg1 private-key /run/key")?;
+    one.ping("192.168.241.2", 56).context("the key that was there ended the session")?;
+    // Another, and the first again: all is agreed anew.
+    one.machine.sh("umask 77; wg genkey > /run/another")?.success("wg genkey")?;
+    one.wg("set wg1 private-key /run/another")?;
+    one.wg("set wg1 private-key /run/key")?;
     ensure!(one.ping("192.168.241.2", 56).is_err(), "another pre-shared key works");
     one.wg(&format!("set wg1 peer {} preshared-key /run/psk", two.public_key))?;
     one.reaches(&two)

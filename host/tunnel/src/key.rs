@@ -5,6 +5,7 @@ use std::fmt;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use servos_mesh::PublicKey;
+use subtle::ConstantTimeEq as _;
 use x25519_dalek::StaticSecret;
 use zeroize::{Zeroize, Zeroizing};
 
@@ -52,6 +53,11 @@ impl PrivateKey {
     /// The public half.
     pub fn public_key(&self) -> PublicKey {
         self.public
+    }
+
+    /// Whether it is the same key, in constant time.
+    pub(crate) fn is(&self, other: &Self) -> bool {
+        self.secret.as_bytes().ct_eq(other.secret.as_bytes()).into()
     }
 
     pub(crate) fn secret(&self) -> &StaticSecret {

@@ -5,10 +5,10 @@ mod support;
 use std::time::{Duration, Instant, SystemTime};
 
 use servos_mesh::PublicKey;
-use servos_tunnel::Device;
 use servos_tunnel::device::DatagramBatch;
 use servos_tunnel::device::changes::{Changes, PeerChange};
 use servos_tunnel::limits::OVERHEAD;
+use servos_tunnel::{Device, PrivateKey};
 use support::{Datagram, MTU, World, limits, packet_of};
 
 /// A world of two, the first of which is configured, with the second as its peer.
@@ -119,6 +119,26 @@ fn a_source_that_is_another_peers_by_a_longer_prefix_is_not_let_in() {
     world.seconds(1);
     assert_eq!(world.nodes[0].marks(), [1]);
     assert_eq!(world.nodes[0].device.counters().drops.spoofed_source, 1);
+}
+
+#[test]
+fn the_key_that_is_there_already_changes_nothing_and_another_ends_what_was_agreed() {
+    let mut world = configured();
+    world.send(0, 1, 1);
+    world.seconds(1);
+    let same = world.nodes[0].server.key.clone();
+    configure(&mut world, Changes { private_key: Some(Some(same)), ..Changes::default() });
+    world.send(0, 1, 2);
+    world.send(1, 0, 3);
+    world.seconds(1);
+    assert_eq!((world.nodes[1].marks(), world.nodes[0].marks()), (vec![1, 2], vec![3]));
+    assert_eq!(world.nodes[0].device.counters().handshakes, 1);
+
+    let another = PrivateKey::generate();
+    configure(&mut world, Changes { private_key: Some(Some(another)), ..Changes::default() });
+    world.send(1, 0, 4);
+    world.seconds(1);
+    assert_eq!(world.nodes[0].marks(), [3]);
 }
 
 /// As for the kernel, whose own tests configure such peers.

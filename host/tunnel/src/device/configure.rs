@@ -67,8 +67,16 @@ impl Device {
         peers.into_iter().map(|(key, peer)| (key, peer.clone(), status(peer.id))).collect()
     }
 
-    /// Takes another key: nothing that was agreed with the one before seals or opens any more.
+    /// Takes another key: nothing that was agreed with the one before seals or opens any more. The one that is there, which
+    /// `wg syncconf` names each time, changes nothing.
     fn set_private_key(&self, now: Instant, key: Option<PrivateKey>) {
+        let is_same = match (&self.private_key(), &key) {
+            (Some(before), Some(key)) => key.is(before),
+            (before, key) => before.is_none() && key.is_none(),
+        };
+        if is_same {
+            return;
+        }
         let public = key.as_ref().map(PrivateKey::public_key);
         self.common.own.store(Arc::new(Own::new(now, key, self.common.limits.handshakes_a_second)));
         if let Some(public) = public {
