@@ -318,7 +318,9 @@ fn apply(found: &mut Configuration, lines: &[Line]) -> Option<()> {
     if replaces {
         found.peers.retain(|key, _| blocks.iter().any(|(named, _)| named == key));
     }
+    let mut named = BTreeSet::new();
     for (key, block) in blocks {
+        let anew = replaces && named.insert(key.clone());
         let says = |wanted: fn(&Line) -> bool| block.iter().any(|line| wanted(line));
         if says(|line| matches!(line, Line::Remove)) || Some(&key) == own.as_ref() {
             found.peers.remove(&key);
@@ -329,7 +331,11 @@ fn apply(found: &mut Configuration, lines: &[Line]) -> Option<()> {
         }
         let fresh = Peer { preshared: hex(&[0; 32]), keepalive: "0".to_owned(), ..Peer::default() };
         let peer = found.peers.entry(key.clone()).or_insert(fresh);
-        if says(|line| matches!(line, Line::ReplaceAllowedIps)) {
+        if anew {
+            peer.preshared = hex(&[0; 32]);
+            peer.keepalive = "0".to_owned();
+        }
+        if anew || says(|line| matches!(line, Line::ReplaceAllowedIps)) {
             peer.allowed.clear();
         }
         for line in block {

@@ -10,6 +10,7 @@ use servos_tunnel::device::changes::{Changes, PeerChange};
 use servos_tunnel::limits::OVERHEAD;
 use servos_tunnel::{Device, PrivateKey};
 use support::{Datagram, MTU, World, limits, packet_of};
+use zeroize::Zeroizing;
 
 /// A world of two, the first of which is configured, with the second as its peer.
 fn configured() -> World {
@@ -139,6 +140,49 @@ fn the_key_that_is_there_already_changes_nothing_and_another_ends_what_was_agree
     world.send(1, 0, 4);
     world.seconds(1);
     assert_eq!(world.nodes[0].marks(), [3]);
+}
+
+/// As `wg setconf` says it: whole, with the peer in two parts.
+#[test]
+fn of_a_peer_that_is_replaced_by_itself_what_was_agreed_stays_and_what_is_not_named_goes() {
+    let mut world = configured();
+    let (key, at) = (world.nodes[1].server.key.public_key(), world.nodes[1].at);
+    world.send(0, 1, 1);
+    world.seconds(1);
+    let other = "198.51.100.0/24".parse().unwrap();
+    let mut more = PeerChange::of(key);
+    more.preshared = Some(Zeroizing::new([7; 32]));
+    more.keepalive = Some(Duration::from_secs(10));
+    more.allowed_ips = vec![(other, false)];
+    configure(&mut world, Changes { peers: vec![more], ..Changes::default() });
+
+    let own = format!("{}/32", world.nodes[1].server.address).parse().unwrap();
+    let first = PeerChange::of(key);
+    let mut second = PeerChange::of(key);
+    second.allowed_ips = vec![(own, false)];
+    let sent = configure(&mut world, Changes { replace_peers: true, peers: vec![first, second], ..Changes::default() });
+    assert!(sent.is_empty());
+    let (_, peer, session) = world.nodes[0].device.configured_peers().remove(0);
+    assert_eq!((*peer.preshared, peer.keepalive, peer.endpoint), ([0; 32], None, Some(at)));
+    assert_eq!(peer.allowed_ips.into_iter().collect::<Vec<_>>(), [own], "the second part adds to the first");
+    assert!(session.is_some_and(|session| session.last_handshake.is_some()));
+
+    world.seconds(20);
+    world.seen.clear();
+    world.seconds(60);
+    assert!(world.seen.is_empty(), "no keepalives");
+    world.send(0, 1, 2);
+    world.seconds(1);
+    assert_eq!(world.nodes[0].device.counters().handshakes, 1);
+    // The next handshake, too, is without the pre-shared key.
+    world.seconds(300);
+    world.send(0, 1, 3);
+    world.seconds(1);
+    assert_eq!(world.nodes[1].marks(), [1, 2, 3]);
+
+    configure(&mut world, Changes { replace_peers: true, peers: vec![PeerChange::of(key)], ..Changes::default() });
+    let (_, peer, _) = world.nodes[0].device.configured_peers().remove(0);
+    assert_eq!((peer.endpoint, peer.allowed_ips.len()), (Some(at), 0));
 }
 
 /// As for the kernel, whose own tests configure such peers.

@@ -10,7 +10,7 @@ use zeroize::Zeroizing;
 use crate::PrivateKey;
 use crate::noise::PresharedKey;
 
-/// Changes of a device, in the order in which they are made. What is not named stays.
+/// Changes of a device, in the order in which they are made. What is not named stays, unless it says otherwise.
 #[derive(Default)]
 pub struct Changes {
     /// Another key; `Some(None)` takes it away.
@@ -19,7 +19,7 @@ pub struct Changes {
     pub listen_port: Option<u16>,
     /// Mark of the datagrams sent (`SO_MARK`); 0 for none.
     pub firewall_mark: Option<u32>,
-    /// Peers that are not named go.
+    /// Peers that are not named go; of those that are, what is not named goes, but for session and endpoint.
     pub replace_peers: bool,
     /// Changes of peers.
     pub peers: Vec<PeerChange>,

@@ -2,14 +2,14 @@
 
 use std::collections::HashSet;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use servos_mesh::PublicKey;
 
 use super::changes::{Changes, PeerChange};
 use super::configured_peers::ConfiguredPeer;
 use super::own::Own;
-use super::peer::PeerId;
+use super::peer::{Peer, PeerId};
 use super::{DatagramBatch, Device};
 use crate::{PrivateKey, SessionStatus};
 
@@ -36,16 +36,20 @@ impl Device {
                 self.remove_peer(key);
             }
         }
+        let mut named = HashSet::new();
         for change in &changes.peers {
+            // Replaced by itself: what is not named goes, but what was agreed stays, and where it was heard from.
+            let anew = changes.replace_peers && named.insert(change.public_key);
             // Nobody is a peer of itself.
             if change.remove || Some(change.public_key) == own {
                 self.remove_peer(&change.public_key);
                 continue;
             }
             let before = peers.read().by_key(&change.public_key).and_then(|peer| peer.keepalive);
-            let changed = peers.write().change(change);
-            if let Some(id) = changed {
-                self.change_session(now, id, change, before.is_some(), out);
+            let changed = peers.write().change(change, anew);
+            let peer = changed.and_then(|id| peers.read().peer(id));
+            if let Some(peer) = peer {
+                self.change_session(now, &peer, change, before, out);
             }
         }
         Ok(())
@@ -96,34 +100,33 @@ impl Device {
         }
     }
 
+    /// Has the session of a changed peer follow; `before`: its keepalive.
     fn change_session(
         &self,
         now: Instant,
-        id: PeerId,
+        peer: &Peer,
         change: &PeerChange,
-        had_keepalive: bool,
+        before: Option<Duration>,
         out: &mut DatagramBatch,
     ) {
-        let keeps_alive = change.keepalive.is_some_and(|keepalive| !keepalive.is_zero());
-        let cell = self.sessions.read().by_peer(id);
+        let keeps_alive = change.keepalive.is_some() && peer.keepalive.is_some();
+        let cell = self.sessions.read().by_peer(peer.id);
         let cell = match cell {
             Some(cell) => cell,
             // One that is to be kept alive is in use from now on.
-            None if keeps_alive => match self.make_session(now, id, &change.public_key) {
+            None if keeps_alive => match self.make_session(now, peer.id, &peer.public_key) {
                 Some(cell) => cell,
                 None => return,
             },
             None => return,
         };
         let mut session = cell.lock();
-        if let Some(preshared) = &change.preshared {
-            session.set_preshared(preshared.clone());
-        }
+        session.set_preshared(peer.preshared.clone());
         if let Some(endpoint) = change.endpoint {
             session.set_endpoint(endpoint);
         }
-        if let Some(keepalive) = change.keepalive {
-            session.set_keepalive(&self.common, now, keepalive, !had_keepalive, out);
+        if change.keepalive.is_some() || peer.keepalive != before {
+            session.set_keepalive(&self.common, now, peer.keepalive, before.is_none(), out);
         }
         self.reschedule(&mut session);
     }

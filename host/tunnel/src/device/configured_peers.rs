@@ -76,8 +76,9 @@ impl ConfiguredPeers {
         Some(peer.id)
     }
 
-    /// Makes or changes a peer; who it is. `None` if it is not there and was only to be updated.
-    pub(super) fn change(&mut self, change: &PeerChange) -> Option<PeerId> {
+    /// Makes or changes a peer; who it is. `None` if it is not there and was only to be updated. `anew`: nothing stays of it
+    /// but where it is reached.
+    pub(super) fn change(&mut self, change: &PeerChange, anew: bool) -> Option<PeerId> {
         let key = &change.public_key;
         if !self.by_key.contains_key(key) {
             if change.update_only {
@@ -92,6 +93,9 @@ impl ConfiguredPeers {
         }
         let peer = self.by_key.get_mut(key)?;
         let id = peer.id;
+        if anew {
+            (peer.preshared, peer.keepalive) = Default::default();
+        }
         if let Some(preshared) = &change.preshared {
             peer.preshared = preshared.clone();
         }
@@ -99,7 +103,7 @@ impl ConfiguredPeers {
         if let Some(keepalive) = change.keepalive {
             peer.keepalive = (!keepalive.is_zero()).then_some(keepalive);
         }
-        if change.replace_allowed_ips {
+        if anew || change.replace_allowed_ips {
             for net in std::mem::take(&mut peer.allowed_ips) {
                 self.unroute(&net, id);
             }
@@ -165,8 +169,8 @@ mod tests {
     fn the_longest_prefix_wins_and_moves_with_its_last_owner() {
         let [one, two] = [PrivateKey::generate().public_key(), PrivateKey::generate().public_key()];
         let mut peers = ConfiguredPeers::default();
-        peers.change(&change(one, &["10.0.0.0/8", "fd00::/8", "0.0.0.0/0"]));
-        peers.change(&change(two, &["10.1.0.0/16", "fd00:1::7/128"]));
+        peers.change(&change(one, &["10.0.0.0/8", "fd00::/8", "0.0.0.0/0"]), false);
+        peers.change(&change(two, &["10.1.0.0/16", "fd00:1::7/128"]), false);
         assert_eq!(route(&peers, "10.1.2.3"), Some(two));
         assert_eq!(route(&peers, "10.2.2.3"), Some(one));
         assert_eq!(route(&peers, "192.0.2.1"), Some(one));
@@ -175,18 +179,18 @@ mod tests {
         assert_eq!(route(&peers, "2001:db8::1"), None);
 
         // Bits beyond the prefix count for nothing.
-        peers.change(&change(one, &["10.1.9.9/16"]));
+        peers.change(&change(one, &["10.1.9.9/16"]), false);
         assert_eq!(route(&peers, "10.1.2.3"), Some(one));
         assert_eq!(peers.by_key[&two].allowed_ips.len(), 1);
 
         let mut replace = change(one, &["10.1.0.0/16"]);
         replace.replace_allowed_ips = true;
-        peers.change(&replace);
+        peers.change(&replace, false);
         assert_eq!(route(&peers, "10.2.2.3"), None);
         assert_eq!(route(&peers, "10.1.2.3"), Some(one));
         let mut away = change(one, &[]);
         away.allowed_ips = vec![("10.1.0.0/16".parse().expect("a prefix"), true)];
-        peers.change(&away);
+        peers.change(&away, false);
         assert_eq!(route(&peers, "10.1.2.3"), None);
 
         assert!(peers.remove(&two).is_some() && peers.remove(&two).is_none());
@@ -199,7 +203,7 @@ mod tests {
         let mut peers = ConfiguredPeers::default();
         let mut update = change(key, &["10.0.0.1/32"]);
         update.update_only = true;
-        assert_eq!(peers.change(&update), None);
+        assert_eq!(peers.change(&update, false), None);
         assert_eq!(peers.all().count(), 0);
     }
 }

@@ -389,17 +389,17 @@ impl Session {
         self.endpoint = Some(endpoint.into());
     }
 
-    /// Sends an empty message every so often; `at_once`: also now. Zero: not any more.
+    /// Sends an empty message every so often; `at_once`: also now. None: not any more.
     pub(super) fn set_keepalive(
         &mut self,
         common: &Common,
         now: Instant,
-        interval: Duration,
+        interval: Option<Duration>,
         at_once: bool,
         out: &mut DatagramBatch,
     ) {
-        self.timers.set_keepalive(now, (!interval.is_zero()).then_some(interval));
-        if at_once && !interval.is_zero() {
+        self.timers.set_keepalive(now, interval);
+        if at_once && interval.is_some() {
             self.keep_alive(common, now, out);
         }
     }
