@@ -129,6 +129,29 @@ const TAKE_PORT: &str =
     "import socket,time\ns=socket.socket(socket.AF_INET,socket.SOCK_DGRAM)\ns.bind(('0.0.0.0',10002))\ntime.sleep(600)";
 
 #[test]
+fn another_port_for_which_too_little_is_left_leaves_what_was_there() -> Result<()> {
+    let lab = Lab::new()?;
+    let (one, two) = (End::new(&lab, 1, true)?, End::new(&lab, 2, true)?);
+    one.peer(&two, &format!("endpoint {}:10000", two.v4()))?;
+    two.peer(&one, &format!("endpoint {}:10000", one.v4()))?;
+    one.reaches(&two)?;
+    let pid = one.tunnel.as_ref().context("it runs")?.pid();
+    let open = one.machine.sh(&format!("ls /proc/{pid}/fd | sort -n | tail -1"))?.success("ls")?;
+    let open: u32 = open.trim().parse()?;
+    // One more for the client, one for each socket, and so on: at one of them it ends.
+    for more in 1..6 {
+        one.machine.sh(&format!("prlimit --pid {pid} --nofile={}:4096", open + 1 + more))?.success("prlimit")?;
+        if one.wg(&format!("set wg1 listen-port 1010{more}")).is_ok() {
+            break;
+        }
+        ensure!(more < 5, "it never has enough");
+        two.reaches(&one)?;
+    }
+    one.reaches(&two)?;
+    two.reaches(&one)
+}
+
+#[test]
 fn who_may_send_from_where_moves_with_the_allowed_ips() -> Result<()> {
     let lab = Lab::new()?;
     let (one, two) = (End::new(&lab, 1, true)?, End::new(&lab, 2, true)?);

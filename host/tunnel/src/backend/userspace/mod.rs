@@ -60,7 +60,7 @@ struct Lane {
     gone: Arc<Signal>,
 }
 
-/// The threads of the sockets in use.
+/// The threads of the sockets in use. They end when it is dropped.
 struct Network {
     stop: Arc<Signal>,
     /// Where they hand messages of handshakes to. None at the end, which ends the thread behind it.
@@ -103,7 +103,7 @@ impl Userspace {
         };
         let lanes: Vec<Lane> = interface.queues().iter().enumerate().map(lane).collect();
         let (backlog, handshakes) = sync_channel(HANDSHAKE_BACKLOG);
-        let network = Mutex::new(Network { stop: signal()?, backlog: Some(backlog), threads: Vec::new() });
+        let network = Mutex::new(Network::start(&lanes, &sockets.load_full(), backlog)?);
         let mut backend = Self { interface, lanes, network, threads: Vec::new() };
         for lane in &backend.lanes {
             let lane = lane.clone();
@@ -113,7 +113,6 @@ impl Userspace {
         backend.threads.push(spawn("wg-timers".to_owned(), move || timers::run(&lane))?);
         let lane = backend.first().clone();
         backend.threads.push(spawn("wg-handshakes".to_owned(), move || handshakes::run(&lane, &handshakes))?);
-        backend.start_network(&mut backend.network.lock())?;
         Ok(backend)
     }
 
@@ -169,28 +168,19 @@ impl Userspace {
         if port == before.port() {
             return before.set_mark(mark);
         }
-        self.first().sockets.store(Arc::new(Sockets::bind(port, Some(mark), self.lanes.len())?));
-        network.end();
-        network.stop = Arc::new(Signal::new().map_err(TunnelError::Thread)?);
-        self.start_network(&mut network)
+        let Some(backlog) = network.backlog.clone() else { return Ok(()) };
+        let sockets = Arc::new(Sockets::bind(port, Some(mark), self.lanes.len())?);
+        // All of it is there before any of what is in use goes.
+        let next = Network::start(&self.lanes, &sockets, backlog)?;
+        self.first().sockets.store(sockets);
+        *network = next;
+        Ok(())
     }
 
     /// Sends a batch, and wakes the timers that it moved.
     pub(crate) fn send(&self, batch: &DatagramBatch) {
         self.first().send(batch);
         self.first().wake_timers();
-    }
-
-    fn start_network(&self, network: &mut Network) -> Result<(), TunnelError> {
-        let sockets = self.first().sockets.load_full();
-        let Some(backlog) = &network.backlog else { return Ok(()) };
-        for (lane, family) in self.lanes.iter().flat_map(|lane| sockets.families().map(move |family| (lane, family))) {
-            let (lane, sockets, stop) = (lane.clone(), sockets.clone(), network.stop.clone());
-            let (name, backlog) = (format!("wg-udp-{}", lane.number), backlog.clone());
-            let run = move || network_to_tun::run(&lane, &sockets, family, &backlog, &stop);
-            network.threads.push(spawn(name, run)?);
-        }
-        Ok(())
     }
 }
 
@@ -199,9 +189,32 @@ fn spawn(name: String, run: impl FnOnce() + Send + 'static) -> Result<JoinHandle
 }
 
 impl Network {
+    /// Starts the threads of these sockets.
+    fn start(
+        lanes: &[Lane],
+        sockets: &Arc<Sockets>,
+        backlog: SyncSender<HandshakeMessage>,
+    ) -> Result<Self, TunnelError> {
+        let stop = Arc::new(Signal::new().map_err(TunnelError::Thread)?);
+        let mut network = Self { stop, backlog: Some(backlog.clone()), threads: Vec::new() };
+        for (lane, family) in lanes.iter().flat_map(|lane| sockets.families().map(move |family| (lane, family))) {
+            let (lane, sockets, stop) = (lane.clone(), sockets.clone(), network.stop.clone());
+            let (name, backlog) = (format!("wg-udp-{}", lane.number), backlog.clone());
+            let run = move || network_to_tun::run(&lane, &sockets, family, &backlog, &stop);
+            network.threads.push(spawn(name, run)?);
+        }
+        Ok(network)
+    }
+
     fn end(&mut self) {
         self.stop.raise();
         join(&mut self.threads);
+    }
+}
+
+impl Drop for Network {
+    fn drop(&mut self) {
+        self.end();
     }
 }
 
