@@ -225,6 +225,34 @@ fn large_packets_and_large_configurations() -> Result<()> {
     Ok(())
 }
 
+/// As `wg-quick` does: `wg` first, then the MTU.
+#[test]
+fn padding_stays_within_an_mtu_that_is_set_afterwards_or_changed_among_packets() -> Result<()> {
+    let lab = Lab::new()?;
+    let (one, two) = (End::new(&lab, 1, true)?, End::new(&lab, 2, true)?);
+    one.peer(&two, &format!("endpoint {}:10000", two.v4()))?;
+    two.peer(&one, "")?;
+    one.reaches(&two)?;
+    // Bytes that an echo takes on the way out, of a packet of `length`; a handshake or keepalive beside it is more.
+    let sent = || -> Result<u32> {
+        let text = one.wg("show wg1 transfer")?;
+        text.split_whitespace().nth(2).and_then(|bytes| bytes.parse().ok()).with_context(|| text.clone())
+    };
+    let sealed = |length: u32| -> Result<()> {
+        wait_for("an echo that is padded to the MTU alone", PATIENCE, || {
+            let before = sent()?;
+            one.ping("192.168.241.2", length - 28)?;
+            let took = sent()? - before;
+            ensure!(took == length + 32, "{took} bytes for {length}");
+            Ok(())
+        })
+    };
+    one.machine.sh("ip link set wg1 down && ip link set wg1 mtu 1300 up")?.success("ip")?;
+    sealed(1_300)?;
+    one.machine.sh("ip link set wg1 mtu 1290")?.success("ip")?;
+    sealed(1_290)
+}
+
 #[test]
 fn answers_leave_from_the_address_that_was_asked_and_not_from_one_that_is_gone() -> Result<()> {
     let lab = Lab::new()?;

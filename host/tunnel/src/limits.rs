@@ -147,6 +147,9 @@ pub const SEGMENTATION_RETRY: Duration = Duration::from_secs(60);
 /// The interface is down: so long until it is tried again.
 pub const LINK_DOWN_WAIT: Duration = Duration::from_millis(200);
 
+/// The MTU that somebody else sets is looked at this often, while packets come: a few microseconds of work.
+pub const MTU_LOOK: Duration = Duration::from_secs(1);
+
 /// Bytes of one request on the UAPI socket: half a million allowed IPs.
 pub const UAPI_REQUEST_BYTES: usize = 32 << 20;
 

@@ -162,7 +162,6 @@ impl Managed for Interface {
             tracing::warn!("`wg set` refused: the mesh state decides what this interface is");
             return Err(Errno::EOPNOTSUPP);
         }
-        self.backend.follow_mtu();
         let port = changes.listen_port.unwrap_or(self.backend.port());
         let mark = changes.firewall_mark.unwrap_or(self.backend.mark());
         self.backend.rebind(port, mark).map_err(|error| {

@@ -77,14 +77,6 @@ impl Interface {
         &self.queues
     }
 
-    /// Its MTU, bytes, as somebody may have changed it.
-    pub(super) fn mtu(&self) -> io::Result<u16> {
-        match &self.device {
-            Some(device) => device.mtu(),
-            None => super::queue::mtu_of(&self.name),
-        }
-    }
-
     pub(super) fn set_mtu(&self, mtu: u16) -> io::Result<()> {
         match &self.device {
             Some(device) => device.set_mtu(mtu),

@@ -149,14 +149,6 @@ impl Userspace {
         Ok(())
     }
 
-    /// Takes over what somebody else set as the interface's MTU. One that was moved to another namespace keeps what it
-    /// had.
-    pub(crate) fn follow_mtu(&self) {
-        if let Ok(mtu) = self.interface.mtu() {
-            self.first().device.set_mtu(mtu);
-        }
-    }
-
     /// Listens on another port, or marks datagrams otherwise.
     ///
     /// # Errors

@@ -48,9 +48,7 @@ impl Queue {
         // SAFETY: whoever names a descriptor in the environment gives it to us, and it is taken once. One that is not open
         // is refused by the first call below, before anything else could have got its number.
         let own = unsafe { OwnedFd::from_raw_fd(fd) };
-        let mut request = no_request();
-        // SAFETY: the kernel fills in the structure that it is given.
-        unsafe { tun_get_interface(own.as_raw_fd(), &mut request) }?;
+        let request = interface_of(&own)?;
         let name = name_in(&request);
         // SAFETY: TUNGETIFF answers with flags.
         let flags = libc::c_int::from(unsafe { request.ifr_ifru.ifru_flags });
@@ -70,6 +68,20 @@ impl Queue {
             Framing::Virtio { udp: offload(tcp | udp).is_ok() }
         };
         Ok((name, Self { file: Arc::new(own.into()), framing }))
+    }
+
+    /// The interface's MTU, bytes, if it is in this namespace.
+    pub(super) fn mtu(&self) -> io::Result<u16> {
+        let mut request = no_request();
+        // Asked each time: it may have been renamed.
+        request.ifr_name = interface_of(&*self.file)?.ifr_name;
+        // Any socket will do to ask.
+        let socket = UdpSocket::bind("127.0.0.1:0")?;
+        // SAFETY: the name ends within the structure, which the kernel fills in.
+        unsafe { get_mtu(socket.as_raw_fd(), &mut request) }?;
+        // SAFETY: SIOCGIFMTU answers with the MTU.
+        let mtu = unsafe { request.ifr_ifru.ifru_mtu };
+        u16::try_from(mtu).map_err(|_| io::ErrorKind::InvalidData.into())
     }
 
     /// What may be joined before it is written.
@@ -111,19 +123,12 @@ impl AsFd for Queue {
     }
 }
 
-/// MTU of an interface of this namespace, bytes.
-pub(super) fn mtu_of(name: &str) -> io::Result<u16> {
+/// What the kernel says of the interface of a queue: its name, and flags.
+fn interface_of(queue: &impl AsRawFd) -> io::Result<libc::ifreq> {
     let mut request = no_request();
-    for (to, from) in request.ifr_name.iter_mut().zip(name.bytes()) {
-        *to = from as libc::c_char;
-    }
-    // Any socket will do to ask.
-    let socket = UdpSocket::bind("127.0.0.1:0")?;
-    // SAFETY: the name ends within the structure, which the kernel fills in.
-    unsafe { get_mtu(socket.as_raw_fd(), &mut request) }?;
-    // SAFETY: SIOCGIFMTU answers with the MTU.
-    let mtu = unsafe { request.ifr_ifru.ifru_mtu };
-    u16::try_from(mtu).map_err(|_| io::ErrorKind::InvalidData.into())
+    // SAFETY: the kernel fills in the structure that it is given.
+    unsafe { tun_get_interface(queue.as_raw_fd(), &mut request) }?;
+    Ok(request)
 }
 
 fn no_request() -> libc::ifreq {
