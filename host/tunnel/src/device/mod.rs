@@ -13,7 +13,8 @@
 //! | a table | [`Device::apply`] | `apply.rs` |
 //!
 //! Locks are taken in this order, each for one decision: the session table, one session, the due queue, the
-//! subscribers. Packets of different peers do not wait for each other.
+//! subscribers. Packets of different peers do not wait for each other. The journal's lock alone is held while a disk is
+//! waited for ([`Device::write_handshakes`]); whoever answers handshakes does not take it.
 
 mod apply;
 mod batch;
@@ -23,6 +24,7 @@ mod configured_peers;
 mod due_queue;
 mod endpoint;
 mod events;
+mod handshake_journal;
 mod handshake_times;
 mod handshakes;
 mod inbound;
@@ -37,9 +39,7 @@ mod session_timers;
 mod status;
 mod timeout;
 
-use std::io;
 use std::net::IpAddr;
-use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU16, AtomicUsize, Ordering::Relaxed};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
@@ -68,6 +68,7 @@ use crate::noise::Tai64n;
 use crate::{PrivateKey, TunnelCounters};
 use due_queue::DueQueue;
 use events::Subscribers;
+use handshake_journal::HandshakeJournal;
 use handshake_times::HandshakeTimes;
 use own::Own;
 use peers::Peers;
@@ -83,6 +84,8 @@ pub struct Device {
     sessions: RwLock<SessionTable>,
     due: Mutex<DueQueue>,
     handshakes: Mutex<HandshakeTimes>,
+    /// Where their times are kept, if they are.
+    journal: Mutex<Option<HandshakeJournal>>,
     common: Common,
 }
 
@@ -150,6 +153,7 @@ impl Device {
             sessions: RwLock::default(),
             due: Mutex::default(),
             handshakes: Mutex::default(),
+            journal: Mutex::default(),
             common: Common {
                 own: ArcSwap::from_pointee(own),
                 limits,
@@ -160,15 +164,6 @@ impl Device {
                 started,
             },
         }
-    }
-
-    /// Keeps the times of handshakes in a file, so that none can be replayed after a restart.
-    ///
-    /// # Errors
-    ///
-    /// If the file cannot be read or written. Without it, times are kept for as long as the device lives.
-    pub fn keep_handshakes(&self, path: &Path) -> io::Result<()> {
-        self.handshakes.lock().keep_in(path)
     }
 
     /// The interface's MTU from here on, bytes: padding stays within it.

@@ -24,5 +24,8 @@ fn next(lane: &Lane, backlog: &Receiver<HandshakeMessage>, out: &mut DatagramBat
     lane.send(out);
     out.clear();
     lane.wake_timers();
+    if lane.device.has_handshakes_to_write() {
+        lane.wake.raise();
+    }
     backlog.recv().ok()
 }

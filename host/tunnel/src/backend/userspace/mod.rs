@@ -54,7 +54,7 @@ struct Lane {
     device: Arc<Device>,
     sockets: Arc<ArcSwap<Sockets>>,
     stop: Arc<Signal>,
-    /// Wakes the timer thread.
+    /// Wakes the thread of the timers.
     wake: Arc<Signal>,
     /// Raised when somebody deleted the interface.
     gone: Arc<Signal>,
@@ -217,6 +217,8 @@ impl Drop for Userspace {
         network.end();
         network.backlog = None;
         join(&mut self.threads);
+        // Of those that were answered last.
+        self.lanes[0].device.write_handshakes();
     }
 }
 

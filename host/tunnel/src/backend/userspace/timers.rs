@@ -1,4 +1,4 @@
-//! The thread that calls the device when something is due; asleep while nothing is.
+//! The thread that calls the device when something is due, or to be written down; asleep while nothing is.
 
 use std::os::fd::AsFd;
 use std::time::Instant;
@@ -24,5 +24,6 @@ pub(super) fn run(lane: &Lane) {
         lane.device.handle_timeout(Instant::now(), &mut out);
         lane.send(&out);
         out.clear();
+        lane.device.write_handshakes();
     }
 }
