@@ -9,7 +9,9 @@ use snow::types::{Cipher, Dh, Hash, Random};
 use x25519_dalek::StaticSecret;
 use zeroize::Zeroizing;
 
-/// The library's own primitives, but for the curve.
+use super::cipher::ErasedCipher;
+
+/// The library's own primitives, but for those that hold secrets.
 pub(super) struct Resolver {
     /// The public half of the static secret that the library is given: it would be computed for each handshake again.
     pub(super) own: PublicKey,
@@ -30,7 +32,7 @@ impl CryptoResolver for Resolver {
     }
 
     fn resolve_cipher(&self, choice: &CipherChoice) -> Option<Box<dyn Cipher>> {
-        DefaultResolver.resolve_cipher(choice)
+        matches!(choice, CipherChoice::ChaChaPoly).then(|| Box::new(ErasedCipher::default()) as Box<dyn Cipher>)
     }
 }
 

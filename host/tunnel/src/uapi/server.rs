@@ -11,6 +11,7 @@ use std::thread::{self, JoinHandle};
 use std::time::Instant;
 
 use nix::poll::PollFlags;
+use zeroize::Zeroizing;
 
 use super::{Conversation, Managed};
 use crate::TunnelError;
@@ -111,13 +112,14 @@ fn converse(mut client: UnixStream, stop: &Signal, managed: &dyn Managed) -> io:
     client.set_nonblocking(false)?;
     client.set_write_timeout(Some(UAPI_TIMEOUT))?;
     let mut conversation = Conversation::default();
-    let mut bytes = [0; 4_096];
+    // What is read may be a key.
+    let mut bytes = Zeroizing::new([0; 4_096]);
     loop {
         let fds = [(client.as_fd(), PollFlags::POLLIN), (stop.as_fd(), PollFlags::POLLIN)];
         if wait(fds, Some(UAPI_TIMEOUT)) != [true, false] {
             return Ok(());
         }
-        let count = client.read(&mut bytes)?;
+        let count = client.read(bytes.as_mut_slice())?;
         if count == 0 {
             return Ok(());
         }
