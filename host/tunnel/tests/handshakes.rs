@@ -5,6 +5,11 @@ mod support;
 use std::net::SocketAddr;
 use std::time::{Duration, SystemTime};
 
+use blake2::digest::Mac;
+use blake2::digest::consts::U16;
+use blake2::{Blake2s256, Blake2sMac, Digest as _};
+use chacha20poly1305::XChaCha20Poly1305;
+use chacha20poly1305::aead::{Aead as _, KeyInit as _, Payload};
 use proptest::prelude::*;
 use servos_mesh::Link;
 use servos_tunnel::device::{DatagramBatch, Endpoint};
@@ -150,6 +155,43 @@ fn a_cookie_is_asked_for_under_load_and_opens_the_door() {
     assert!(world.nodes[1].device.sessions().is_empty(), "no session without a cookie");
     world.seconds(6);
     assert_eq!(world.nodes[1].marks(), [5]);
+}
+
+/// A peer under load asks for one in place of reading our response, as the kernel does.
+#[test]
+fn a_cookie_for_a_response_goes_into_the_next_one() {
+    let mut world = World::new(2);
+    world.send(0, 1, 1);
+    let initiation = world.seen[0].clone();
+    world.weather.loss = 1.0;
+    world.deliver(1, &initiation);
+    let response = world.seen.last().unwrap().clone();
+    assert_eq!((response.bytes.len(), &response.bytes[76..]), (92, &[0; 16][..]), "no cookie yet");
+
+    // Paper §5.4.7: sealed with a hash of its sender's key, bound to the response's first MAC.
+    let key =
+        Blake2s256::new().chain_update(b"cookie--").chain_update(world.nodes[0].server.key.public_key().as_bytes());
+    let cipher = XChaCha20Poly1305::new(&key.finalize());
+    let sealed = cipher.encrypt(&[9; 24].into(), Payload { msg: &[5; 16], aad: &response.bytes[60..76] }).unwrap();
+    let mut reply = [&[3, 0, 0, 0], &response.bytes[4..8], &[9; 24]].concat();
+    reply.extend(sealed);
+    let reply = Datagram { from: response.to, to: response.from, bytes: reply };
+    let wrong = {
+        let mut bytes = reply.bytes.clone();
+        bytes[4] ^= 1;
+        Datagram { bytes, ..reply.clone() }
+    };
+    world.deliver(1, &wrong);
+    assert_eq!(world.nodes[1].device.counters().drops.invalid_handshake, 1, "nobody has that index");
+    world.deliver(1, &reply);
+    assert_eq!(world.nodes[1].device.counters().drops.invalid_handshake, 1);
+
+    world.seconds(6);
+    let again = world.seen.iter().rfind(|seen| seen.is_initiation()).unwrap().clone();
+    world.deliver(1, &again);
+    let response = world.seen.last().unwrap().clone();
+    let mac = <Blake2sMac<U16> as Mac>::new_from_slice(&[5; 16]).unwrap().chain_update(&response.bytes[..76]);
+    assert_eq!(response.bytes[76..], mac.finalize().into_bytes()[..]);
 }
 
 #[test]

@@ -95,7 +95,7 @@ impl Device {
         let Ok(reply) = <&[u8; COOKIE]>::try_from(datagram) else { return drops.malformed.one() };
         let Some(cell) = self.session_of(receiver) else { return };
         let mut session = cell.lock();
-        if !session.awaits(receiver) || !session.take_cookie(now, reply) {
+        if !session.take_cookie(now, receiver, reply) {
             drops.invalid_handshake.one();
         }
     }

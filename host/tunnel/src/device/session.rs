@@ -266,9 +266,11 @@ impl Session {
         self.initiation.as_ref().is_some_and(|initiation| initiation.index == receiver)
     }
 
-    /// Takes a cookie, which goes into the next initiation. Whether it was one.
-    pub(super) fn take_cookie(&mut self, now: Instant, reply: &[u8; COOKIE]) -> bool {
-        self.macs.take_cookie(now, reply)
+    /// Takes a cookie, which goes into what is sent next of a handshake. Whether it was one, for our initiation or our
+    /// response with that index.
+    pub(super) fn take_cookie(&mut self, now: Instant, receiver: u32, reply: &[u8; COOKIE]) -> bool {
+        let answered = self.keypairs.next.as_ref().is_some_and(|next| next.index == receiver);
+        (answered || self.awaits(receiver)) && self.macs.take_cookie(now, reply)
     }
 
     /// The keypair of a receiver index.
