@@ -72,6 +72,18 @@ fn keepalives_begin_at_once_come_in_time_and_are_no_packets() {
 }
 
 #[test]
+fn a_session_that_rests_waits_for_nothing_and_is_there() {
+    let mut world = configured();
+    for mark in 0..3 {
+        world.send(0, 1, mark);
+        world.seconds(1_000);
+        assert_eq!(world.nodes[0].device.poll_timeout(), None, "nothing is left in the queue, however late");
+        assert_eq!(world.nodes[0].device.sessions().len(), 1);
+    }
+    assert_eq!(world.nodes[1].marks(), [0, 1, 2]);
+}
+
+#[test]
 fn packets_put_keepalives_off() {
     let mut world = configured();
     keep_alive(&mut world, 20);

@@ -4,6 +4,7 @@ use std::time::{Duration, Instant};
 
 use servos_mesh::Link;
 
+use super::FOR_EVER;
 use crate::limits::{
     IN_USE, KEEPALIVE_TIMEOUT, LINK_DOWN_AFTER, REJECT_AFTER_TIME, REKEY_AFTER_MESSAGES, REKEY_AFTER_TIME,
     REKEY_ATTEMPT_TIME, REKEY_JITTER, REKEY_TIMEOUT, ROTATED_KEY_SPREAD,
@@ -66,7 +67,7 @@ struct Attempt {
 impl SessionTimers {
     /// The idle timer is armed from the start: a session whose handshake never completes ends like any other.
     pub(super) fn new(now: Instant, idle_after: Duration, keepalive: Option<Duration>) -> Self {
-        Self {
+        let mut timers = Self {
             keepalive: keepalive.map(|interval| (interval, now + interval)),
             idle_after,
             last_used: now,
@@ -77,8 +78,10 @@ impl SessionTimers {
             unanswered_since: None,
             reply_owed_since: None,
             silent: false,
-            armed: Some(now + keepalive.map_or(idle_after, |interval| interval.min(idle_after))),
-        }
+            armed: None,
+        };
+        timers.arm_next(now, None);
+        timers
     }
 
     /// Sends something every so often from now on, or not any more.
@@ -284,8 +287,7 @@ impl SessionTimers {
             dies.filter(|dies| *dies > now),
             self.keepalive.map(|(_, due)| due),
         ];
-        let next = candidates.into_iter().flatten().fold(self.ends_at(), Instant::min);
-        self.armed = Some(next);
+        self.armed = candidates.into_iter().flatten().chain(self.end_to_wait_for()).min();
     }
 
     /// When data was last asked for, or a handshake completed.
@@ -296,6 +298,12 @@ impl SessionTimers {
     /// When the session ends, if nobody uses it.
     pub(super) fn ends_at(&self) -> Instant {
         self.last_used + self.idle_after
+    }
+
+    /// When the session ends, unless no machine runs so long. An entry of the due queue that never comes up would stay there
+    /// each time that something else became due earlier.
+    fn end_to_wait_for(&self) -> Option<Instant> {
+        (self.idle_after < FOR_EVER / 2).then(|| self.ends_at())
     }
 
     /// The way to the peer. `dies` is when the newest keypair does.
