@@ -54,6 +54,7 @@ impl Device {
             };
             let rotated = record.public_key() != session.public_key();
             if rotated {
+                self.handshakes.lock().forget(session.public_key());
                 session.take_rotated_key(now, *record.public_key());
                 self.reschedule(&mut session);
                 applied.rotated += 1;
@@ -75,4 +76,44 @@ impl Device {
 fn is_rotation(before: (&PeerTable, &PeerRecord), after: (&PeerTable, &PeerRecord)) -> bool {
     let ((old_table, old), (table, record)) = (before, after);
     record.key_generation().is_rotation_of(old.key_generation()) && table.name_of(record) == old_table.name_of(old)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::SystemTime;
+
+    use servos_mesh::{KeyGeneration, MeshAddress, MeshStateBuilder, PeerEntry, PublicKey, Revision};
+
+    use super::super::handshake_times::HandshakeTime;
+    use super::*;
+    use crate::PrivateKey;
+    use crate::limits::Limits;
+
+    fn table(public_key: PublicKey, key_generation: KeyGeneration) -> Arc<PeerTable> {
+        let domain = "mesh.internal".parse().expect("a domain");
+        let mut builder = MeshStateBuilder::new([1; 16], "test", domain, Revision(1));
+        builder.peer(PeerEntry {
+            public_key,
+            key_generation,
+            endpoint: Some("192.0.2.1:1".parse().expect("an endpoint")),
+            address: MeshAddress::from_index(2).expect("an address"),
+            name: "peer".parse().expect("a name"),
+            since: Revision(1),
+        });
+        Arc::new(PeerTable::new(Arc::new(builder.build().expect("one peer")), None))
+    }
+
+    #[test]
+    fn the_time_of_a_key_that_its_peer_rotated_is_not_kept() {
+        let [before, after] = [PrivateKey::generate().public_key(), PrivateKey::generate().public_key()];
+        let (now, first) = (Instant::now(), KeyGeneration::FIRST);
+        let own = MeshAddress::from_index(1).expect("an address");
+        let started = (now, SystemTime::now());
+        let device = Device::new(PrivateKey::generate(), own, 1_420, Limits::default(), table(before, first), started);
+        let peer = MeshAddress::from_index(2).expect("an address");
+        device.session_to(now, peer.into(), 1).expect("a session");
+        assert!(device.handshakes.lock().accept(&before, HandshakeTime::from_bits(1)));
+        assert_eq!(device.apply(now, table(after, first.after_rotation())).rotated, 1);
+        assert!(device.handshakes.lock().all().is_empty());
+    }
 }

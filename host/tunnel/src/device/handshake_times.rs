@@ -49,6 +49,8 @@ pub(super) struct HandshakeTimes {
     times: HashMap<u64, HandshakeTime>,
     /// What was accepted and is to be written; none where nothing is kept. No more come in than handshakes are granted.
     unwritten: Option<Vec<Record>>,
+    /// It was said that there are too many.
+    complained: bool,
 }
 
 impl HandshakeTimes {
@@ -69,13 +71,26 @@ impl HandshakeTimes {
         match self.times.get_mut(&short) {
             Some(last) if time <= *last => return false,
             Some(last) => *last = time,
-            None if full => return true,
+            None if full => {
+                if !std::mem::replace(&mut self.complained, true) {
+                    tracing::warn!(
+                        kept = KEPT_TIMESTAMPS,
+                        "too many times of handshakes: those of further peers are not kept"
+                    );
+                }
+                return true;
+            }
             None => drop(self.times.insert(short, time)),
         }
         if let Some(unwritten) = &mut self.unwritten {
             unwritten.push((short, time));
         }
         true
+    }
+
+    /// Nobody has the key any more. A file that keeps its time keeps it until it is written anew.
+    pub(super) fn forget(&mut self, key: &PublicKey) {
+        self.times.remove(&short(key));
     }
 
     pub(super) fn has_unwritten(&self) -> bool {

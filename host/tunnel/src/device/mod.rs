@@ -12,8 +12,8 @@
 //! | a time-out | [`Device::handle_timeout`] | `timeout.rs` |
 //! | a table | [`Device::apply`] | `apply.rs` |
 //!
-//! Locks are taken in this order, each for one decision: the session table, one session, the due queue, the
-//! subscribers. Packets of different peers do not wait for each other. The journal's lock alone is held while a disk is
+//! Locks are taken in this order, each for one decision: the session table, one session, the times of handshakes, the due
+//! queue, the subscribers. Packets of different peers do not wait for each other. The journal's lock alone is held while a disk is
 //! waited for ([`Device::write_handshakes`]); whoever answers handshakes does not take it.
 
 mod apply;
