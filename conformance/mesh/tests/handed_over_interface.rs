@@ -12,10 +12,12 @@ const PLAIN: &str = "0x1001";
 const WITH_HEADERS: &str = "0x5001";
 const TAP: &str = "0x1002";
 
-/// Opens `wg1` with the flags of its second argument, and becomes the program of its first.
+/// Opens `wg1` with the flags of its second argument, and becomes the program of its first. Where it has headers, these are
+/// of 12 bytes (`TUNSETVNETHDRSZ`), as virtual machines want them.
 const OPEN: &str = "import fcntl,os,struct,sys
 fd=os.open('/dev/net/tun',os.O_RDWR)
 fcntl.ioctl(fd,0x400454ca,struct.pack('16sH22x',b'wg1',int(sys.argv[2],16)))
+if int(sys.argv[2],16)&0x4000: fcntl.ioctl(fd,0x400454d8,struct.pack('i',12))
 os.set_inheritable(fd,True)
 os.environ['WG_TUN_FD']=str(fd)
 os.execv(sys.argv[1],[sys.argv[1],'tunnel','-f','wg1'])";

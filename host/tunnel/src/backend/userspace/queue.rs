@@ -16,6 +16,7 @@ use crate::offload::{Joinable, VirtioHeader};
 // Requests of `linux/if_tun.h` and `linux/sockios.h`.
 nix::ioctl_read_bad!(tun_get_interface, libc::TUNGETIFF, libc::ifreq);
 nix::ioctl_write_int_bad!(tun_set_offload, libc::TUNSETOFFLOAD);
+nix::ioctl_write_ptr_bad!(tun_set_header_size, libc::TUNSETVNETHDRSZ, libc::c_int);
 nix::ioctl_read_bad!(get_mtu, libc::SIOCGIFMTU, libc::ifreq);
 
 /// See the module. Never waits.
@@ -60,6 +61,10 @@ impl Queue {
         let framing = if flags & libc::IFF_VNET_HDR == 0 {
             Framing::Plain
         } else {
+            // Whoever opened it may have chosen another: 12, as for a network card of a virtual machine.
+            let length = VirtioHeader::LENGTH as libc::c_int;
+            // SAFETY: the kernel reads the number that it is pointed at.
+            unsafe { tun_set_header_size(own.as_raw_fd(), &length) }?;
             let tcp = libc::TUN_F_CSUM | libc::TUN_F_TSO4 | libc::TUN_F_TSO6;
             let udp = libc::TUN_F_USO4 | libc::TUN_F_USO6;
             // SAFETY: the argument is a number.
