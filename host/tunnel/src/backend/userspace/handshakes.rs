@@ -6,26 +6,17 @@ use std::time::Instant;
 use super::Lane;
 use crate::device::{DatagramBatch, HandshakeMessage};
 
-/// Runs until nobody is left who may hand it a message.
+/// Runs until nobody is left who may hand it a message. What a message asks for leaves before the next is looked at: among
+/// it may be packets that waited for the handshake, and what comes after them from the interface is on its way already.
 pub(super) fn run(lane: &Lane, backlog: &Receiver<HandshakeMessage>) {
     let mut out = DatagramBatch::default();
-    while let Some(message) = next(lane, backlog, &mut out) {
+    while let Ok(message) = backlog.recv() {
         lane.device.handle_handshake(Instant::now(), &message, &mut out);
+        lane.send(&out);
+        out.clear();
+        lane.wake_timers();
+        if lane.device.has_handshakes_to_write() {
+            lane.wake.raise();
+        }
     }
-}
-
-/// The next message. What was answered leaves before it is waited for: a burst's answers together.
-fn next(lane: &Lane, backlog: &Receiver<HandshakeMessage>, out: &mut DatagramBatch) -> Option<HandshakeMessage> {
-    if !out.is_full()
-        && let Ok(message) = backlog.try_recv()
-    {
-        return Some(message);
-    }
-    lane.send(out);
-    out.clear();
-    lane.wake_timers();
-    if lane.device.has_handshakes_to_write() {
-        lane.wake.raise();
-    }
-    backlog.recv().ok()
 }

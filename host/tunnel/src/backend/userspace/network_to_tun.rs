@@ -40,6 +40,9 @@ pub(super) fn run(
                     let (bytes, base) = (&mut bytes[..meta.len], at * RECEIVE);
                     lane.device.handle_datagrams(now, source, bytes, meta.stride, base, &mut arrived, &mut out);
                 }
+                // First of all: among it may be packets that waited, and others overtake them meanwhile.
+                lane.send(&out);
+                out.clear();
                 write(lane, &mut joiner, &mut storage, &arrived.packets);
                 arrived.packets.clear();
                 for message in arrived.handshakes.drain(..) {
@@ -48,8 +51,6 @@ pub(super) fn run(
                         lane.device.live_counters().drops.too_many_handshakes.one();
                     }
                 }
-                lane.send(&out);
-                out.clear();
                 lane.wake_timers();
                 if stop.was_raised() {
                     return;
