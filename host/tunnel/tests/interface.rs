@@ -9,7 +9,7 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::os::unix::net::UnixListener;
 use std::process::{Command, Stdio};
 
-use namespaces::{Lab, tunnel_program, wait_for};
+use namespaces::{Daemon, Lab, tunnel_program, wait_for};
 use serde_json::{Value, json};
 
 #[test]
@@ -318,8 +318,56 @@ fn flows_stay_in_order_and_are_spread() {
     one.run("python3", &["-c", SEND_MANY_FLOWS, &two.address]);
     silent.kill().unwrap();
     silent.wait().unwrap();
-    let busy = busy_threads(tunnels[0].pid());
+    let busy = busy_threads(tunnels[0].pid(), "wg-tun-");
     assert!(busy >= 2, "{busy} of the threads from the interface to the network did something");
+}
+
+/// 5,000 datagrams through each of the interfaces that follow its first argument, to port 9 of that.
+const SEND_THROUGH_EACH: &str = "
+import socket, sys, time
+for interface in sys.argv[2:]:
+    s = socket.socket(2, 2)
+    s.setsockopt(socket.SOL_SOCKET, socket.SO_BINDTODEVICE, interface.encode())
+    s.connect((sys.argv[1], 9))
+    for at in range(5000):
+        try:
+            s.send(bytes(100))
+        except ConnectionRefusedError:
+            pass
+        if at % 100 == 0:
+            time.sleep(0.002)
+";
+
+/// Eight peers, each with a port of its own, are a chance of one in 16,384 to be on one lane.
+#[test]
+fn peers_are_spread_over_the_lanes_of_who_receives() {
+    let lab = Lab::new();
+    let [one, two] = &lab.machines;
+    let mut receiver = lab.settings(1);
+    receiver["lanes"] = json!(4);
+    receiver["peers"] = json!([]);
+    let senders = Vec::from_iter((0..8_u16).map(|number| {
+        let key = servos_tunnel::PrivateKey::generate();
+        let mut settings = lab.settings(0);
+        settings["interface"] = json!(format!("{}s{number}", &one.interface[..13.min(one.interface.len())]));
+        settings["private_key"] = json!(*key.to_base64());
+        settings["listen_port"] = json!(40_000 + number);
+        settings["address"] = json!(format!("100.64.1.{}", number + 1));
+        receiver["peers"].as_array_mut().unwrap().push(json!({
+            "public_key": key.public_key().to_string(),
+            "endpoint": format!("{}:{}", one.v4, 40_000 + number),
+            "address": settings["address"],
+        }));
+        settings
+    }));
+    let mut receiving = lab.start(1, &receiver);
+    let sending = Vec::from_iter(senders.iter().map(|settings| lab.start(0, settings)));
+    let interfaces = Vec::from_iter(senders.iter().map(|settings| settings["interface"].as_str().unwrap()));
+    one.run("python3", &[&["-c", SEND_THROUGH_EACH, &two.address][..], &interfaces].concat());
+    wait_for("most of it", || receiving.counter("/rx_packets") > 8 * 2_500);
+    let busy = busy_threads(receiving.pid(), "wg-udp-");
+    assert!(busy >= 2, "{busy} of the threads from the network to the interface did something");
+    sending.into_iter().for_each(Daemon::quit);
 }
 
 #[test]
@@ -354,16 +402,16 @@ fn assert_says(command: &mut Command, words: &[&str]) {
     }
 }
 
-/// Threads of a process (of the program that `ip netns exec` became) that carried packets of the interface: those that
-/// had a core for longer than it takes to start and wait.
-fn busy_threads(pid: u32) -> usize {
+/// Threads of a process (of the program that `ip netns exec` became) with names that begin so, and that carried packets:
+/// those that had a core for longer than it takes to start and wait.
+fn busy_threads(pid: u32, names: &str) -> usize {
     const STARTING: u64 = 5_000_000;
     let tasks = fs::read_dir(format!("/proc/{pid}/task")).expect("its threads").flatten().map(|task| task.path());
     let carried = |task: &std::path::PathBuf| {
         let read = |name: &str| fs::read_to_string(task.join(name)).unwrap_or_default();
         // The first number is nanoseconds on a core (Linux `Documentation/scheduler/sched-stats.rst`).
         let on_core = read("schedstat").split(' ').next().and_then(|nanos| nanos.parse().ok()).unwrap_or(0_u64);
-        read("comm").starts_with("wg-tun-") && on_core > STARTING
+        read("comm").starts_with(names) && on_core > STARTING
     };
     tasks.filter(carried).count()
 }

@@ -4,7 +4,8 @@
 //! network, network → interface. One lane fills a core each way. With more, the kernel parts the work by flow: what
 //! leaves, by the hash of the inner flow, which follows the queue that the flow's answers were written to; what arrives,
 //! by the hash of the outer one (SO_REUSEPORT), which is a peer's as long as it does not roam. So a flow stays on its
-//! lane, in order. Two threads more, for all lanes: one computes handshakes, one looks after the timers.
+//! lane, in order, once its answers have chosen the lane. Two threads more, for all lanes: one computes handshakes, one
+//! looks after the timers.
 //!
 //! Each thread waits in `poll` for its own descriptor and for the common stop signal; none holds a lock while it waits.
 //! Other sockets are bound before the ones in use are closed, with threads of their own.
