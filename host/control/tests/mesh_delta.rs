@@ -13,6 +13,13 @@ fn since(client: &Client, credential: &str, known: &str) -> RequestBuilder {
     client.config(credential).header(IF_NONE_MATCH, known).header("a-im", "servos-mesh-delta")
 }
 
+/// Changes where a server is reached.
+async fn report_port(client: &Client, credential: &str, port: u16) {
+    let report = serde_json::json!({ "ip": "192.0.2.7", "port": port });
+    let put = client.request(Method::PUT, "/api/v1/server/endpoint", credential).json(&report);
+    assert_eq!(put.send().await.unwrap().status(), StatusCode::NO_CONTENT);
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_server_follows_by_deltas() {
     let plane = Plane::new();
@@ -45,6 +52,28 @@ async fn a_server_follows_by_deltas() {
     let (delta, after) = delta_of(held.send().await.unwrap(), &next).await;
     assert_eq!((delta.removed().len(), delta.services().is_some()), (1, true));
     assert_eq!(names(&after), ["s1", "s2", "s3"]);
+}
+
+/// Else the first change after a restart would send the whole mesh to everybody at once.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_that_is_current_when_the_control_plane_starts_follows_by_deltas() {
+    let plane = Plane::new();
+    let client = plane.serve().await;
+    let (credential, _) = client.join(&plane, "acme", "s1").await;
+    client.join(&plane, "acme", "s2").await;
+    let before = client.state(&credential).await;
+    let etag = before.revision().etag();
+    drop(client);
+
+    let client = plane.serve().await;
+    let held = since(&client, &credential, &etag).header("prefer", "wait=1").send().await.unwrap();
+    assert_eq!(held.status(), StatusCode::NOT_MODIFIED);
+    report_port(&client, &credential, 9_999).await;
+
+    let response = since(&client, &credential, &etag).send().await.unwrap();
+    let (delta, after) = delta_of(response, &before).await;
+    assert_eq!(delta.peers().len(), 1);
+    assert_eq!(after.body(), client.state(&credential).await.body());
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -124,16 +153,13 @@ async fn what_is_remembered_is_bounded() {
     let first = client.state(&credential).await;
     let mut second = None;
     for port in 1..=servos_control::limits::MAX_REMEMBERED_REVISIONS as u16 {
-        let report = serde_json::json!({ "ip": "192.0.2.7", "port": port });
-        let put = client.request(Method::PUT, "/api/v1/server/endpoint", &credential).json(&report);
-        assert_eq!(put.send().await.unwrap().status(), StatusCode::NO_CONTENT);
+        report_port(&client, &credential, port).await;
         let state = client.state(&credential).await;
         second.get_or_insert(state);
     }
     let response = since(&client, &credential, &first.revision().etag()).send().await.unwrap();
     delta_of(response, &first).await;
-    let report = serde_json::json!({ "ip": "192.0.2.7", "port": 9_999 });
-    client.request(Method::PUT, "/api/v1/server/endpoint", &credential).json(&report).send().await.unwrap();
+    report_port(&client, &credential, 9_999).await;
     let response = since(&client, &credential, &first.revision().etag()).send().await.unwrap();
     assert_eq!(response.status(), StatusCode::OK, "one too many");
     let second = second.unwrap();

@@ -49,6 +49,10 @@ pub(super) async fn mesh_config(
                     None => whole(&state, held),
                 });
             }
+        } else if takes_deltas && !organisation.is_encoded() {
+            // What changes next can be told only from a revision that was encoded. If that fails, nothing changed
+            // all the same.
+            drop(shared.live.state(&organisation).await);
         }
         let Some(until) = until else { return Ok(unchanged(revision, None)) };
         tokio::select! {

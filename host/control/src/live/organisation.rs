@@ -48,6 +48,11 @@ impl LiveOrganisation {
         self.announced.subscribe()
     }
 
+    /// Whether a revision was encoded since the process started: from there on what changes can be told.
+    pub fn is_encoded(&self) -> bool {
+        self.encoded.read().is_some()
+    }
+
     /// From here on no answer is older than `revision`.
     pub(super) fn at_least(&self, revision: Revision) {
         self.promised.fetch_max(revision.0, Ordering::AcqRel);
