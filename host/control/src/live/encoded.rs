@@ -1,14 +1,12 @@
 //! A revision as it is sent: whole, and as what changed since one of the revisions before it.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use parking_lot::Mutex;
 use servos_mesh::{MeshDelta, MeshState, Revision};
-use tokio::sync::OnceCell;
 use tracing::error;
 
+use super::composed::Composed;
 use crate::limits::{MAX_REMEMBERED_BYTES, MAX_REMEMBERED_REVISIONS};
 
 /// See the module. Never changed; the next revision remembers what it needs of this one.
@@ -20,16 +18,17 @@ pub struct EncodedState {
     pub body: Bytes,
     state: MeshState,
     /// What led here, the latest last; each begins where the one before it ends.
-    steps: Vec<Arc<MeshDelta>>,
-    /// Deltas from revisions that somebody asked for, made once each. None: the whole is no longer.
-    composed: Mutex<HashMap<Revision, Arc<OnceCell<Option<Bytes>>>>>,
+    steps: Arc<[Arc<MeshDelta>]>,
+    /// Deltas from revisions that somebody asked for.
+    composed: Composed,
 }
 
 impl EncodedState {
     /// A revision, and how it follows from the one that was encoded before it.
     pub(super) fn after(before: Option<&Self>, state: MeshState) -> Self {
         let steps = before.map(|before| before.steps_to(&state)).unwrap_or_default();
-        Self { revision: state.revision(), body: state.body().clone(), state, steps, composed: Mutex::default() }
+        let (revision, body) = (state.revision(), state.body().clone());
+        Self { revision, body, state, steps: steps.into(), composed: Composed::default() }
     }
 
     /// Whether what changed since `base` can be told.
@@ -41,17 +40,11 @@ impl EncodedState {
     /// no longer.
     pub async fn delta_from(&self, base: Revision) -> Option<Bytes> {
         let from = self.steps.iter().position(|step| step.base() == base)?;
-        let cell = self.composed.lock().entry(base).or_default().clone();
-        let (steps, limit) = (&self.steps[from..], self.body.len());
-        let composed = cell.get_or_init(async || match steps {
-            [step] => Some(step.body().clone()),
-            steps => {
-                let steps = steps.to_vec();
-                // A remembered chain may hold some hundred thousand servers: not on a thread that others wait for.
-                tokio::task::spawn_blocking(move || compose(&steps)).await.ok().flatten()
-            }
-        });
-        composed.await.clone().filter(|delta| delta.len() < limit)
+        let (steps, limit) = (self.steps.clone(), self.body.len());
+        if let [step] = &steps[from..] {
+            return Some(step.body().clone()).filter(|delta| delta.len() < limit);
+        }
+        self.composed.get(base, move || compose(&steps[from..]).filter(|delta| delta.len() < limit)).await
     }
 
     /// The steps that lead to `next`: those that led here and one more, as many as are worth to be remembered.

@@ -5,6 +5,7 @@
 //! meshes. Credentials enter and leave their cache on the second alone, so that a look-up that began before a deletion
 //! cannot bring the deleted credential back after it.
 
+mod composed;
 mod credentials;
 mod encoded;
 mod notice;
