@@ -141,29 +141,3 @@ async fn the_whole_is_sent_where_no_delta_will_do() {
     let longer = servos_mesh::MeshDelta::between(&full, &small).unwrap().unwrap();
     assert!(longer.body().len() >= small.body().len(), "else this shows nothing");
 }
-
-#[tokio::test(flavor = "multi_thread")]
-async fn what_is_remembered_is_bounded() {
-    let plane = Plane::new();
-    let client = plane.serve().await;
-    let (credential, _) = client.join(&plane, "acme", "s1").await;
-    for number in 2..12 {
-        client.join(&plane, "acme", &format!("s{number}")).await;
-    }
-    let first = client.state(&credential).await;
-    let mut second = None;
-    for port in 1..=servos_control::limits::MAX_REMEMBERED_REVISIONS as u16 {
-        report_port(&client, &credential, port).await;
-        let state = client.state(&credential).await;
-        second.get_or_insert(state);
-    }
-    let response = since(&client, &credential, &first.revision().etag()).send().await.unwrap();
-    delta_of(response, &first).await;
-    report_port(&client, &credential, 9_999).await;
-    let response = since(&client, &credential, &first.revision().etag()).send().await.unwrap();
-    assert_eq!(response.status(), StatusCode::OK, "one too many");
-    let second = second.unwrap();
-    let response = since(&client, &credential, &second.revision().etag()).send().await.unwrap();
-    let (delta, _) = delta_of(response, &second).await;
-    assert_eq!(delta.peers().len(), 1, "the same server, sixty-four times");
-}

@@ -26,7 +26,7 @@ use crate::secrets::SecretHash;
 use crate::store::{Changes, CredentialHolder, Cursor, OrganisationId, Store, StoreError};
 use credentials::Credentials;
 
-pub use encoded::EncodedState;
+pub use encoded::{Bounds, EncodedState};
 pub use organisation::{LiveOrganisation, PublishError};
 pub use worker::{Worker, WorkerError};
 
