@@ -92,6 +92,25 @@ async fn a_key_that_was_rotated_away_is_nobody_elses() {
     assert_eq!(client.enrol_with(&bearer, &joining).await.status(), StatusCode::CREATED);
 }
 
+/// With a stolen credential somebody could take the server's place: this is how an operator sees it.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_rotation_is_logged_as_a_warning_with_both_keys() {
+    let plane = Plane::new();
+    let serving = plane.serve_process();
+    let client = serving.client();
+    let (one, _) = client.join(&plane, "acme", "s1").await;
+    let before = record(&client.state(&one).await, "s1").0.to_string();
+    let key = random_key();
+
+    client.set_key(&one, &key).await.error_for_status().unwrap();
+
+    let logged = serving.logged("a server rotated its key");
+    assert_eq!(logged["level"], "WARN");
+    assert_eq!((&logged["organisation"], &logged["server"]), (&json!("acme"), &json!("s1")));
+    assert_eq!((&logged["previous_key"], &logged["public_key"]), (&json!(before), &json!(key)));
+    assert_eq!(logged["generation"], 1);
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn strangers_and_nonsense_are_refused() {
     let plane = Plane::new();
