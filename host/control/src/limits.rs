@@ -48,6 +48,9 @@ pub const MAX_REMEMBERED_REVISIONS: usize = 4_096;
 /// Bytes of an organisation's remembered changes: some 80,000 servers.
 pub const MAX_REMEMBERED_BYTES: usize = 8 << 20;
 
+/// A delta over all that is remembered is no longer than its steps: servers take it.
+const _: () = assert!(MAX_REMEMBERED_BYTES <= servos_mesh::limits::MAX_DELTA_BYTES);
+
 /// Bytes of an organisation's deltas over several revisions, which are kept until the next change, for all who ask from
 /// the same one. Without it each remembered revision could cost as much again as all that is remembered. What finds no
 /// room is made anew for each who asks.
