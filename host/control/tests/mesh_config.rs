@@ -90,6 +90,31 @@ async fn a_known_revision_is_answered_304_however_it_is_listed() {
     }
 }
 
+/// Also in the moment in which the mesh is encoded ahead of what was announced: another process changed it.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_answer_304_names_what_the_server_knows() {
+    let plane = Plane::new();
+    let client = plane.serve().await;
+    let (credential, _) = client.join(&plane, "acme", "s1").await;
+    let mut store = plane.store();
+    let hash = servos_control::secrets::hash_of_bearer(&credential).unwrap();
+    let holder = store.credential_holder(&hash).unwrap().unwrap();
+    for port in 1..=40_u16 {
+        // The first change has to be in the next answer; the second is there too, and not announced yet.
+        let report = serde_json::json!({ "ip": "192.0.2.7", "port": port });
+        let put = client.request(Method::PUT, "/api/v1/server/endpoint", &credential).json(&report);
+        assert_eq!(put.send().await.unwrap().status(), StatusCode::NO_CONTENT);
+        let socket = ([192, 0, 2, 8], port).into();
+        let endpoint = servos_control::endpoint::Endpoint { socket, origin: servos_control::endpoint::Origin::Told };
+        store.set_endpoint(holder, endpoint, servos_control::clock::UnixSeconds::now()).unwrap();
+        let etag = client.state(&credential).await.revision().etag();
+        let response = client.config(&credential).header(IF_NONE_MATCH, &etag).send().await.unwrap();
+        if response.status() == StatusCode::NOT_MODIFIED {
+            assert_eq!(header(&response, "etag"), etag, "round {port}");
+        }
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_held_poll_ends_when_its_time_is_up_and_says_that_it_was_held() {
     let plane = Plane::new();

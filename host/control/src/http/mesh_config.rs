@@ -38,10 +38,10 @@ pub(super) async fn mesh_config(
     let mut held = None;
     loop {
         revisions.borrow_and_update();
-        let revision = organisation.revision().ok_or_else(ApiError::unknown_credential)?;
+        let mut revision = organisation.revision().ok_or_else(ApiError::unknown_credential)?;
         if !known.matches(&revision.etag()) {
             let state = shared.live.state(&organisation).await?;
-            // The mesh may have moved on while it was encoded, to what the server knows.
+            // What was encoded may be ahead of what was announced, and be what the server knows.
             if !known.matches(&state.revision.etag()) {
                 let delta = if takes_deltas { delta_for(&known, &state).await } else { None };
                 return Ok(match delta {
@@ -49,6 +49,7 @@ pub(super) async fn mesh_config(
                     None => whole(&state, held),
                 });
             }
+            revision = state.revision;
         } else if takes_deltas && !organisation.is_encoded() {
             // What changes next can be told only from a revision that was encoded. If that fails, nothing changed
             // all the same.
