@@ -30,7 +30,7 @@ async fn a_server_follows_by_deltas() {
     for name in ["s2", "s3", "s4"] {
         client.join(&plane, "acme", name).await;
         let response = since(&client, &credential, &state.revision().etag()).send().await.unwrap();
-        assert!(header(&response, "cache-control").contains("private"));
+        assert_eq!(header(&response, "cache-control"), "no-store", "a delta is not the mesh");
         assert!(header(&response, "vary").contains("authorization"));
         let (delta, next) = delta_of(response, &state).await;
         assert_eq!((delta.peers().len(), delta.removed().len(), delta.services().is_none()), (1, 0, true));
