@@ -164,16 +164,7 @@ fn an_overlay_grows_with_the_addresses_that_differ_alone() {
     let remembered = table.changes_since(&PeerTable::new(Arc::new(example().build().unwrap()), None));
     assert!(remembered.is_none());
 
-    for number in 0..limits::MIN_OVERLAY as u32 {
-        mesh.peers.push(PeerEntry {
-            public_key: PublicKey::from_bytes(std::array::from_fn(|at| number.to_le_bytes()[at % 4] | 0x80)).unwrap(),
-            endpoint: None,
-            address: address(number + 10),
-            name: label(&format!("s{number}")),
-            key_generation: servos_mesh::KeyGeneration::FIRST,
-            since: mesh.revision,
-        });
-    }
+    mesh.peers.extend((0..limits::MIN_OVERLAY as u32).map(one_of_many));
     mesh.revision.0 += 1;
     assert!(!table.is_overgrown());
     let after = mesh.build().unwrap();
@@ -185,6 +176,23 @@ fn an_overlay_grows_with_the_addresses_that_differ_alone() {
     assert!(!compacted.is_overgrown());
     assert_eq!((compacted.changed_over_base(), compacted.len()), (0, grown.len()));
     assert_eq!(compacted.changes_since(&grown).unwrap().count(), 0, "nothing has to be looked at anew");
+}
+
+#[test]
+fn the_overlay_of_a_large_mesh_may_grow_to_its_share() {
+    let mut mesh = example();
+    mesh.services.clear();
+    let share = limits::MIN_OVERLAY + 50;
+    mesh.peers = (0..(share * limits::OVERLAY_SHARE) as u32).map(one_of_many).collect();
+    let before = mesh.build().unwrap();
+    let table = PeerTable::new(Arc::new(mesh.build().unwrap()), None);
+    mesh.revision.0 += 1;
+    for (changed, grows) in [(share, false), (share + 1, true)] {
+        mesh.peers[..changed].iter_mut().for_each(|peer| peer.since = mesh.revision);
+        let delta = between(&before, &mesh.build().unwrap());
+        assert_eq!(delta.peers().len(), changed);
+        assert_eq!(table.apply(&delta).unwrap().is_overgrown(), grows, "{changed} of {}", mesh.peers.len());
+    }
 }
 
 /// Whoever lags far behind is told to look at everything.
@@ -223,6 +231,18 @@ fn what_no_delta_can_say_is_not_said() {
     let delta = between(&before, &later.build().unwrap());
     assert!(MeshDelta::compose([&delta, &delta]).unwrap().is_none(), "they do not follow each other");
     assert!(MeshDelta::compose([]).unwrap().is_none());
+}
+
+/// A server with a key and a name of its own, at an address that the example leaves free.
+fn one_of_many(number: u32) -> PeerEntry {
+    PeerEntry {
+        public_key: PublicKey::from_bytes(std::array::from_fn(|at| (number + 1_000).to_le_bytes()[at % 4])).unwrap(),
+        endpoint: None,
+        address: address(number + 10),
+        name: label(&format!("s{number}")),
+        key_generation: servos_mesh::KeyGeneration::FIRST,
+        since: example().revision,
+    }
 }
 
 fn states(history: &History) -> Vec<Arc<MeshState>> {
