@@ -133,11 +133,6 @@ impl PeerTable {
         self.base.state()
     }
 
-    /// How many addresses differ from the whole state below.
-    pub fn changed_over_base(&self) -> usize {
-        self.overlay.len()
-    }
-
     /// Random number of the mesh, the same for its whole life.
     pub fn mesh(&self) -> [u8; 16] {
         self.base.state().mesh()

@@ -183,15 +183,15 @@ fn use_if_it_parses(bytes: &[u8]) -> bool {
     }
     for service in state.services() {
         assert!(service.check().is_ok());
-        for instance in &service.instances {
-            seen += &state.server(instance.server()).unwrap().address().to_string();
-        }
     }
     let own = state.peers().first().map(|peer| Own { address: peer.address(), public_key: *peer.public_key() });
     let table = PeerTable::new(state.clone(), own);
     for peer in state.peers() {
         assert_eq!(table.server_by_address(peer.address()), Some(peer));
         seen += &format!("{:?}{:?}", table.peer_by_key(peer.public_key()), table.server_by_name(state.name_of(peer)));
+    }
+    for instance in state.services().iter().flat_map(|service| &service.instances) {
+        seen += &table.server_by_address(instance.server()).unwrap().address().to_string();
     }
     assert_eq!(table.peers().count(), table.len());
     seen += &format!("{:?}{}", table.skipped().collect::<Vec<_>>(), table.local_services().count());

@@ -62,6 +62,10 @@ proptest! {
             table.local_services().collect::<Vec<_>>(),
             state.services().iter().filter(here).collect::<Vec<_>>()
         );
+        for name in state.services().iter().map(|service| service.name.as_str()).chain(["", "not-there"]) {
+            let named = state.services().iter().find(|service| service.name.as_str() == name);
+            prop_assert_eq!(table.service(name), named);
+        }
         for host in state.services().iter().flat_map(|s| &s.hosts).map(|host| host.as_str()).chain(["", "d"]) {
             let first = state.services().iter().find(|s| s.hosts.iter().any(|other| other.as_str() == host));
             prop_assert_eq!(table.service_by_host(host), first);
