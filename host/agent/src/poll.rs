@@ -110,6 +110,7 @@ impl Poller {
                 // What stands in the way of this stands in the way of the poll, which says so.
                 endpoint_reported = self.client.report_endpoint(&self.endpoint).await.is_ok();
             }
+            self.follow_key().await;
             let asked_at = Instant::now();
             match self.client.poll(known).await {
                 Ok(Polled::Unchanged { held }) => {
@@ -164,7 +165,7 @@ impl Poller {
         if went_back {
             warn!(%revision, before = %before.revision(), "the control plane went back: restored from a backup?");
         }
-        let own = Own { address: self.address, public_key: self.keys.public_key() };
+        let own = self.own();
         let state = Arc::new(state);
         let indexed = state.clone();
         let table = tokio::task::spawn_blocking(move || PeerTable::new(indexed, Some(own)));
@@ -212,10 +213,23 @@ impl Poller {
         Ok(revision)
     }
 
+    /// Judges all records anew once this server has another key.
+    async fn follow_key(&self) {
+        let table = self.table.borrow().clone();
+        if table.own().is_some() && table.made_for() != Some(self.own()) {
+            self.compact(table).await;
+        }
+    }
+
+    fn own(&self) -> Own {
+        Own { address: self.address, public_key: self.keys.public_key() }
+    }
+
     /// Writes the mesh out whole and goes on from there. It is in force already: nothing waits for this but the next
     /// poll.
     async fn compact(&self, table: Arc<PeerTable>) {
-        let compacted = tokio::task::spawn_blocking(move || table.compact()).await;
+        let own = self.own();
+        let compacted = tokio::task::spawn_blocking(move || table.compact(Some(own))).await;
         let table = match compacted {
             Ok(Ok(table)) => Arc::new(table),
             Ok(Err(problem)) => return warn!(problem = chain(&problem), "the mesh cannot be written out whole"),

@@ -34,7 +34,7 @@ struct Step {
 impl PeerTable {
     /// Indexes a state. `own` is left out of the peers; so is every record that makes no sense beside the others.
     pub fn new(state: Arc<MeshState>, own: Option<Own>) -> Self {
-        Self::over(state, own, vec![Arc::new(Step { changed: Box::default() })])
+        Self::over(state, own, first_step())
     }
 
     fn over(state: Arc<MeshState>, own: Option<Own>, steps: Vec<Arc<Step>>) -> Self {
@@ -97,12 +97,13 @@ impl PeerTable {
     }
 
     /// The same table over a whole state of its own: [`PeerTable::base`] is what the control plane would send whole.
-    /// Takes as long as reading a whole state.
+    /// Takes as long as reading a whole state. `own` may have another key than [`PeerTable::made_for`]: then anything
+    /// may differ, as after a whole state.
     ///
     /// # Errors
     ///
     /// [`WireError`] if the mesh became larger than a state may be.
-    pub fn compact(&self) -> Result<Self, WireError> {
+    pub fn compact(&self, own: Option<Own>) -> Result<Self, WireError> {
         let base = self.base.state();
         let mut peers = PeerWriter::with_capacity(base.peers().len() + self.overlay.len(), base.names().len());
         for server in self.overlay.servers(&self.base) {
@@ -117,7 +118,8 @@ impl PeerTable {
         let state = write_state(&head, &peers, self.services.all())?;
         // What holds the written records is freed before the indices are made.
         drop(peers);
-        Ok(Self::over(Arc::new(state), self.base.own(), self.steps.clone()))
+        let steps = if own == self.made_for() { self.steps.clone() } else { first_step() };
+        Ok(Self::over(Arc::new(state), own, steps))
     }
 
     /// Addresses at which this table may differ from an earlier one: who came, went, changed, or became or ceased to be
@@ -131,6 +133,11 @@ impl PeerTable {
     /// The whole state below, which may be older than the table.
     pub fn base(&self) -> &Arc<MeshState> {
         self.base.state()
+    }
+
+    /// The server that looks, with the key that records were judged by: its own at another address is skipped.
+    pub fn made_for(&self) -> Option<Own> {
+        self.base.own()
     }
 
     /// Random number of the mesh, the same for its whole life.
@@ -227,6 +234,11 @@ impl PeerTable {
     pub fn skipped(&self) -> impl Iterator<Item = &SkippedPeer> {
         self.overlay.skipped(&self.base)
     }
+}
+
+/// Of a table that follows from none.
+fn first_step() -> Vec<Arc<Step>> {
+    vec![Arc::new(Step { changed: Box::default() })]
 }
 
 impl std::fmt::Debug for PeerTable {

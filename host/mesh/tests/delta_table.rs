@@ -29,7 +29,7 @@ proptest! {
             let table = before.apply(&delta).unwrap();
             let whole = PeerTable::new(pair[1].clone(), history.own);
             assert_agree(&table, &whole);
-            let compacted = table.compact().unwrap();
+            let compacted = table.compact(history.own).unwrap();
             prop_assert_eq!(compacted.base().body(), pair[1].body());
             assert_agree(&compacted, &whole);
             for earlier in &tables {
@@ -56,7 +56,7 @@ proptest! {
         let table = PeerTable::new(states[from].clone(), history.own).apply(&composed).unwrap();
         let whole = PeerTable::new(states.last().unwrap().clone(), history.own);
         assert_agree(&table, &whole);
-        let compacted = table.compact().unwrap();
+        let compacted = table.compact(history.own).unwrap();
         prop_assert_eq!(compacted.base().body(), states.last().unwrap().body());
     }
 }
@@ -174,7 +174,7 @@ fn an_overlay_grows_with_the_addresses_that_differ_alone() {
     mesh.peers.extend((0..limits::MIN_OVERLAY as u32).map(one_of_many));
     let grown = table.apply(&between(&before, &mesh.build().unwrap())).unwrap();
     assert!(Arc::ptr_eq(grown.base(), table.base()), "the state below is shared");
-    let compacted = grown.compact().unwrap();
+    let compacted = grown.compact(None).unwrap();
     assert!(!compacted.is_overgrown());
     assert_eq!(compacted.len(), grown.len());
     assert_eq!(compacted.changes_since(&grown).unwrap().count(), 0, "nothing has to be looked at anew");
@@ -309,6 +309,31 @@ fn differences(one: &PeerTable, other: &PeerTable) -> BTreeSet<MeshAddress> {
         (table.peer_by_address(at).is_some(), table.server_by_address(at).map(|record| seen(table, record)))
     };
     POOL.map(address).into_iter().filter(|&at| say(one, at) != say(other, at)).collect()
+}
+
+/// A rotation changes whose key is this server's own.
+#[test]
+fn a_table_is_written_out_for_the_key_that_this_server_has_since() {
+    let mut mesh = example();
+    let before = Own { address: address(2), public_key: key(2) };
+    let after = Own { public_key: key(77), ..before };
+    let first = mesh.build().unwrap();
+    mesh.revision.0 += 1;
+    mesh.peers[0].public_key = key(2);
+    mesh.peers[1].public_key = key(77);
+    mesh.peers[2].public_key = key(77);
+    let last = Arc::new(mesh.build().unwrap());
+    let delta = between(&first, &last);
+    let table = PeerTable::new(Arc::new(first), Some(before)).apply(&delta).unwrap();
+    let skipped = |table: &PeerTable| table.skipped().map(|skipped| skipped.address).collect::<Vec<_>>();
+    assert_eq!((table.made_for(), skipped(&table)), (Some(before), vec![address(1)]));
+
+    let rotated = table.compact(Some(after)).unwrap();
+
+    assert_agree(&rotated, &PeerTable::new(last, Some(after)));
+    assert_eq!((rotated.made_for(), skipped(&rotated)), (Some(after), vec![address(0x3f_fffe)]));
+    assert!(rotated.changes_since(&table).is_none(), "no delta named who is something else");
+    assert_eq!(table.compact(Some(before)).unwrap().changes_since(&table).unwrap().count(), 0);
 }
 
 /// That this server's own record changes, goes and comes back is among the histories.

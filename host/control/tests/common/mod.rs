@@ -268,7 +268,7 @@ pub async fn delta_of(response: Response, before: &MeshState) -> (MeshDelta, Arc
     assert_eq!(tag, delta.revision().etag());
     let before = MeshState::parse(before.body().clone()).unwrap();
     let table = PeerTable::new(Arc::new(before), None).apply(&delta).unwrap();
-    (delta, table.compact().unwrap().base().clone())
+    (delta, table.compact(None).unwrap().base().clone())
 }
 
 pub fn names(state: &MeshState) -> Vec<String> {
