@@ -27,6 +27,13 @@ fuzz_target!(|bytes: &[u8]| {
     assert_eq!(all(&table), all(&whole));
     assert_eq!(table.len(), whole.len());
     assert!(table.services().iter().eq(whole.services()));
+    assert!(delta.removed_services().all(|name| table.service(name).is_none()));
+    for service in BASE.services().iter().chain(delta.services()) {
+        let name = service.name.as_str();
+        let named = delta.services().iter().find(|named| named.name == service.name);
+        let expected = named.or(BASE.service(name)).filter(|_| delta.removed_services().all(|removed| removed != name));
+        assert_eq!(table.service(name), expected);
+    }
     let touched = delta.removed().chain(delta.peers().iter().map(PeerRecord::address));
     let addresses: Vec<MeshAddress> = touched.chain(BASE.peers().map(PeerRecord::address)).collect();
     for address in addresses {

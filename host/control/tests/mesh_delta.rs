@@ -33,24 +33,29 @@ async fn a_server_follows_by_deltas() {
         assert_eq!(header(&response, "cache-control"), "no-store", "a delta is not the mesh");
         assert!(header(&response, "vary").contains("authorization"));
         let (delta, next) = delta_of(response, &state).await;
-        assert_eq!((delta.peers().len(), delta.removed().len(), delta.services().is_none()), (1, 0, true));
+        assert_eq!((delta.peers().len(), delta.removed().len(), delta.services().len()), (1, 0, 0));
         let whole = client.state(&credential).await;
         assert_eq!(next.body(), whole.body(), "to the byte what the whole is");
         state = whole;
     }
-    let yaml = "resources: [{ name: api, protocol: tcp, port: 1, instances: [{ server: s4, port: 1 }] }]";
+    let yaml = "
+resources:
+  - { name: api, protocol: tcp, port: 1, instances: [{ server: s4, port: 1 }] }
+  - { name: db, protocol: tcp, port: 2, instances: [{ server: s3, port: 1 }] }
+";
     plane.apply(yaml);
     // Another process changed it: a held poll hears of it.
     let held = since(&client, &credential, &state.revision().etag()).header("prefer", "wait=60");
     let (delta, next) = delta_of(held.send().await.unwrap(), &state).await;
-    assert_eq!((delta.peers().len(), delta.services().map(<[_]>::len)), (0, Some(1)));
+    assert_eq!((delta.peers().len(), delta.services().len()), (0, 2));
     assert_eq!(next.body(), client.state(&credential).await.body());
 
     // A server that leaves takes its instance with it.
     plane.ok(&["server", "delete", "s4", "--yes"]);
     let held = since(&client, &credential, &next.revision().etag()).header("prefer", "wait=60");
     let (delta, after) = delta_of(held.send().await.unwrap(), &next).await;
-    assert_eq!((delta.removed().len(), delta.services().is_some()), (1, true));
+    assert_eq!((delta.removed().len(), delta.services().len()), (1, 1), "the service that it had an instance of");
+    assert_eq!(delta.services()[0].name.as_str(), "api");
     assert_eq!(names(&after), ["s1", "s2", "s3"]);
 }
 

@@ -6,7 +6,7 @@
 use std::sync::Arc;
 
 use crate::base::Base;
-use crate::limits::{CHANGES_REMEMBERED, MIN_OVERLAY, OVERLAY_SHARE};
+use crate::limits::{CHANGES_REMEMBERED, MAX_SERVICES, MIN_OVERLAY, OVERLAY_SHARE};
 use crate::overlay::{Followed, Overlay};
 use crate::service_index::ServiceIndex;
 use crate::standing::{Own, SkippedPeer};
@@ -64,17 +64,18 @@ impl PeerTable {
             return Err(DeltaError::Base { base: delta.base(), revision: self.revision });
         }
         let own = self.base.own().map(|own| own.address);
-        let services = match delta.shared_services() {
-            Some(services) => Arc::new(ServiceIndex::new(services.clone(), own)),
-            None => self.services.clone(),
-        };
+        let services = self.services.follow(delta, own).map_or_else(|| self.services.clone(), Arc::new);
+        if services.all().len() > MAX_SERVICES {
+            return Err(DeltaError::Services(services.all().len()));
+        }
         let Followed { overlay, changed, more_peers } = self.overlay.follow(&self.base, delta);
         let has_server = |server: &MeshAddress| overlay.server_by_address(&self.base, *server).is_some();
+        let mut named =
+            delta.services().iter().flat_map(|service| &service.instances).map(|instance| instance.server());
         // Services that are as they were can lose a server only to the delta's removals.
-        let lost = match delta.services() {
-            Some(_) => services.hosting().iter().find(|server| !has_server(server)).copied(),
-            None => delta.removed().find(|server| services.hosting().contains(server)),
-        };
+        let lost = named
+            .find(|server| !has_server(server))
+            .or_else(|| delta.removed().find(|server| services.hosting().contains(server)));
         if let Some(server) = lost {
             return Err(DeltaError::Instance(server));
         }
@@ -261,6 +262,9 @@ pub enum DeltaError {
         /// What is in force.
         revision: Revision,
     },
+    /// It leads to more than [`MAX_SERVICES`].
+    #[error("there would be {0} services, more than the {MAX_SERVICES} allowed")]
+    Services(usize),
     /// It leaves a service without a server.
     #[error("a service would have an instance on {0}, which no server has")]
     Instance(MeshAddress),

@@ -111,7 +111,7 @@ fn a_service_cannot_lose_its_server() {
     without.peers.remove(1);
     without.revision.0 += 1;
     let delta = between(&other.build().unwrap(), &without.build().unwrap());
-    assert!(delta.services().is_none());
+    assert_eq!((delta.services().len(), delta.removed_services().count()), (0, 0));
 
     let table = PeerTable::new(Arc::new(mesh.build().unwrap()), None);
     assert_eq!(table.apply(&delta).unwrap_err(), DeltaError::Instance(address(2)));
@@ -124,6 +124,61 @@ fn a_service_cannot_lose_its_server() {
     without.revision = mesh.revision;
     let table = PeerTable::new(Arc::new(without.build().unwrap()), None);
     assert_eq!(table.apply(&delta).unwrap_err(), DeltaError::Instance(address(2)));
+}
+
+/// A fleet has many services, and one instance comes or goes at a time.
+#[test]
+fn a_service_that_changes_is_named_alone() {
+    let mut mesh = example();
+    let (service, _) = mesh.services[1].clone();
+    mesh.services.extend((0..50).map(|number| {
+        let places = vec![(address(1), 8080, 100)];
+        (servos_mesh::Service { name: label(&format!("s{number:02}")), ..service.clone() }, places)
+    }));
+    mesh.services[20].1.push((address(2), 8080, 100));
+    let first = mesh.build().unwrap();
+    let named =
+        |delta: &MeshDelta| delta.services().iter().map(|service| service.name.as_str().to_owned()).collect::<Vec<_>>();
+
+    // A server goes, and its instances with it.
+    mesh.revision.0 += 1;
+    mesh.peers.remove(1);
+    mesh.services[20].1.pop();
+    mesh.services[1].1.clear();
+    let second = mesh.build().unwrap();
+    let gone = between(&first, &second);
+    assert_eq!((named(&gone), gone.removed_services().count()), (vec!["postgres".into(), "s18".into()], 0));
+
+    // A service goes, and another changes.
+    mesh.revision.0 += 1;
+    mesh.services.remove(1);
+    mesh.services[30].0.port = 1;
+    let third = mesh.build().unwrap();
+    let replaced = between(&second, &third);
+    assert_eq!(named(&replaced), ["s29"]);
+    assert_eq!(replaced.removed_services().collect::<Vec<_>>(), ["postgres"]);
+
+    let both = MeshDelta::compose([&gone, &replaced]).unwrap().unwrap();
+    assert_eq!((named(&both), both.removed_services().count()), (vec!["s18".into(), "s29".into()], 1));
+    let table = PeerTable::new(Arc::new(first), None).apply(&both).unwrap();
+    assert_eq!(table.services(), third.services());
+}
+
+#[test]
+fn no_delta_leads_to_more_services_than_a_state_may_have() {
+    let mut mesh = example();
+    let (service, _) = mesh.services[1].clone();
+    let table = PeerTable::new(Arc::new(mesh.build().unwrap()), None);
+    mesh.services.clear();
+    let none = mesh.build().unwrap();
+    mesh.revision.0 += 1;
+    mesh.services = (0..limits::MAX_SERVICES)
+        .map(|number| (servos_mesh::Service { name: label(&format!("s{number:05}")), ..service.clone() }, Vec::new()))
+        .collect();
+    let delta = between(&none, &mesh.build().unwrap());
+    assert_eq!(table.apply(&delta).unwrap_err(), DeltaError::Services(limits::MAX_SERVICES + 2));
+    let full = PeerTable::new(Arc::new(none), None).apply(&delta).unwrap();
+    assert_eq!(full.services().len(), limits::MAX_SERVICES);
 }
 
 #[test]
