@@ -10,7 +10,6 @@
 
 use std::fs;
 use std::io;
-use std::path::Path;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use serde::{Deserialize, Serialize};
@@ -160,15 +159,8 @@ pub fn finish(paths: &Paths, key: &PrivateKey) -> Result<(), IdentityError> {
 ///
 /// The file that could not be removed.
 pub fn clear(paths: &Paths) -> Result<(), IdentityError> {
-    remove(&paths.key_rotation())?;
-    remove(&paths.next_private_key())
-}
-
-fn remove(path: &Path) -> Result<(), IdentityError> {
-    match fs::remove_file(path) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => {
-            Err(IdentityError::Write { path: path.to_owned(), source: error })
-        }
-        _ => Ok(()),
+    for path in [paths.key_rotation(), paths.next_private_key()] {
+        durable_file::remove(&path).map_err(|source| IdentityError::Write { path, source })?;
     }
+    Ok(())
 }

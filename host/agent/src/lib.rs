@@ -7,7 +7,7 @@
 
 pub mod cli;
 pub mod control_client;
-mod durable_file;
+pub mod durable_file;
 pub mod executors;
 mod guests;
 pub mod identity;
