@@ -30,6 +30,7 @@ use crate::kept_state::KeptState;
 use crate::key_files;
 use crate::key_ring::KeyRing;
 use crate::key_rotation::{KeyRotation, first_keys};
+use crate::paths::Paths;
 use crate::poll::{Poller, chain};
 use crate::report::Reporter;
 use crate::settings::Settings;
@@ -61,15 +62,29 @@ pub fn main(settings: Settings, arguments: &Arguments) -> Result<ExitCode> {
         bail!("`run` changes network and firewall of this server and needs root: run it with sudo");
     }
     start_log(arguments.log_format);
-    let commissioned = identity::load(&settings.paths)?;
-    std::fs::create_dir_all(&settings.paths.run)
-        .with_context(|| format!("cannot make {}", settings.paths.run.display()))?;
-    let _lock = lock(&settings)?;
+    let (_lock, commissioned) = enter(&settings.paths)?;
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
     runtime.block_on(run(settings, commissioned))?;
     // A plugin call or a probe under way must not hold the end up.
     runtime.shutdown_timeout(Duration::from_secs(2));
     Ok(ExitCode::SUCCESS)
+}
+
+/// Becomes the one agent of this server, and reads who it is. The lock is held before: an agent that is about to end may
+/// be putting another key in its place.
+///
+/// # Errors
+///
+/// Not commissioned, or another agent is there.
+pub fn enter(paths: &Paths) -> Result<(Flock<File>, Commissioned)> {
+    std::fs::create_dir_all(&paths.run).with_context(|| format!("cannot make {}", paths.run.display()))?;
+    let lock = lock(paths)?;
+    let commissioned = identity::load(paths)?;
+    // After the identity, which commissioning writes last: nobody writes there any more.
+    if let Err(problem) = durable_file::sweep(&paths.state) {
+        warn!(%problem, folder = %paths.state.display(), "unfinished files of an agent that was killed stay");
+    }
+    Ok((lock, commissioned))
 }
 
 async fn run(settings: Settings, commissioned: Commissioned) -> Result<()> {
@@ -221,8 +236,8 @@ async fn start_plugins(settings: &Settings, problems: &mut Vec<String>) -> Resul
     Ok(host)
 }
 
-fn lock(settings: &Settings) -> Result<Flock<File>> {
-    let path = settings.paths.lock();
+fn lock(paths: &Paths) -> Result<Flock<File>> {
+    let path = paths.lock();
     let file = File::create(&path).with_context(|| format!("cannot make {}", path.display()))?;
     match Flock::lock(file, FlockArg::LockExclusiveNonblock) {
         Ok(lock) => Ok(lock),
