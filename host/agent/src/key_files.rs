@@ -66,7 +66,18 @@ impl Rotation {
         let left = self.ends()?.duration_since(now).unwrap_or_default();
         Some(left.min(Duration::from_secs(self.transition)))
     }
+
+    /// Whether an agent can have written it.
+    fn is_credible(&self, now: SystemTime) -> bool {
+        let latest = seconds(now).saturating_add(YEAR);
+        self.transition <= MAX_KEY_TRANSITION.as_secs()
+            && self.begun <= latest
+            && self.seen.is_none_or(|seen| seen <= latest)
+    }
 }
+
+/// A time that lies further ahead is a damaged file's.
+const YEAR: u64 = 365 * 24 * 3_600;
 
 fn seconds(time: SystemTime) -> u64 {
     time.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs()
@@ -103,19 +114,15 @@ pub fn load(paths: &Paths, present: &PublicKey) -> Result<Option<Next>, Identity
     if key.public_key() == *present {
         return clear(paths).map(|()| None);
     }
-    let rotation = serde_json::from_slice(&text).ok().filter(|rotation: &Rotation| {
-        rotation.transition <= MAX_KEY_TRANSITION.as_secs() && rotation.begun <= seconds(SystemTime::now()) + YEAR
-    });
+    let now = SystemTime::now();
+    let rotation = serde_json::from_slice(&text).ok().filter(|rotation: &Rotation| rotation.is_credible(now));
     let rotation = rotation.unwrap_or_else(|| {
         // The mesh may have the key: what is sure is that both must be answered.
         warn!(path = %path_of_rotation.display(), "damaged: the rotation of the key begins its transition again");
-        Rotation::begin(SystemTime::now(), KEY_TRANSITION)
+        Rotation::begin(now, KEY_TRANSITION)
     });
     Ok(Some(Next { key, rotation }))
 }
-
-/// A beginning that lies further ahead is a damaged file's.
-const YEAR: u64 = 365 * 24 * 3_600;
 
 /// Keeps the next key, and that a rotation is under way. When this returns somebody may be told of the key.
 ///
