@@ -24,7 +24,7 @@ use crate::key_files::{self, Next, Rotation};
 use crate::key_ring::KeyRing;
 use crate::limits::{KEY_TRANSITION, PUBLISH_KEY_AGAIN, ROTATE_KEY_JITTER, ROTATION_CHECK};
 use crate::paths::Paths;
-use crate::poll::{backoff, chain};
+use crate::poll::{chain, pause_after};
 
 /// What `status` says of the key.
 #[derive(Clone, Debug, Default, Serialize)]
@@ -357,7 +357,7 @@ impl KeyRotation {
             warn!(problem, "the rotation of the key is held up; tried again");
         }
         status.problem = Some(problem);
-        let pause = retry_after.unwrap_or_else(|| backoff(self.failures));
+        let pause = pause_after(self.failures, retry_after);
         self.ask_at = Instant::now() + pause;
         pause
     }

@@ -277,11 +277,7 @@ impl Poller {
             status.error = Some(problem);
             status.failures
         };
-        let pause = match retry_after {
-            Some(asked) => asked + jittered(Duration::from_secs(1)),
-            None => jittered(backoff(failures)),
-        };
-        tokio::time::sleep(pause).await;
+        tokio::time::sleep(pause_after(failures, retry_after)).await;
     }
 }
 
@@ -293,8 +289,15 @@ fn warn_of(skipped: &SkippedPeer) {
 const CREDENTIAL_REFUSED: &str = "; was this server deleted there? The mesh goes on as it was. `servos-agent \
      decommission` takes the server out, `servos-agent commission` with a new token then joins again";
 
-/// Pause after so many failures in a row: doubling, bounded.
-pub(crate) fn backoff(failures: u32) -> Duration {
+/// Pause after so many failures in a row: ours, or the longer one that the control plane asks for; never in step with
+/// other servers.
+pub fn pause_after(failures: u32, asked: Option<Duration>) -> Duration {
+    let ours = jittered(backoff(failures));
+    asked.map_or(ours, |asked| ours.max(asked + jittered(Duration::from_secs(1))))
+}
+
+/// Doubling, bounded.
+fn backoff(failures: u32) -> Duration {
     let (first, longest) = POLL_BACKOFF;
     first.saturating_mul(1 << failures.saturating_sub(1).min(16)).min(longest)
 }
