@@ -252,6 +252,10 @@ fn in_the_background_and_gone_with_its_interface() -> Result<()> {
     machine.run("wg", &["set", "wg7", "listen-port", "4000", "fwmark", "0x51"])?.success("wg set")?;
     let shown = machine.run("wg", &["show", "wg7"])?.success("wg show")?;
     ensure!(shown.contains("listening port: 4000") && shown.contains("fwmark: 0x51"), "{shown}");
+    let listens = machine.sh("ss -Hxlp | grep wg7.sock")?.success("who listens at wg7.sock")?;
+    let pid = listens.split("pid=").nth(1).and_then(|rest| rest.split(',').next()).context(listens.clone())?;
+    let session = machine.run("ps", &["-o", "sid=", "-p", pid])?.success("ps")?;
+    ensure!(session.trim() == pid, "{pid} is in session {session}, which a terminal ends");
     let again = machine.run(&agent, &["tunnel", "wg7"])?;
     ensure!(again.status.code() == Some(1) && again.stderr.contains("interface wg7 exists already"), "{}", again.all());
     let wrong = machine.run(&agent, &["tunnel", "no/name"])?;
