@@ -47,6 +47,7 @@ fn nonsense_is_refused_with_a_remedy() {
         ("resolver = \"bind\"", "expected one of `auto`, `resolved`, `resolv-conf`, `off`"),
         ("upstreams = [\"dns.example\"]", "write 192.0.2.1, 192.0.2.1:5353"),
         ("loopback = \"10.0.0.1\"", "take one of 127.0.0.0/8"),
+        ("ttl_ceiling = 61", "give 60 seconds at most"),
         ("clients = [\"10.0.0.1/8\"]", "without bits behind its prefix"),
         ("clients = [\"10.0.0.0/33\"]", "write one like 172.17.0.0/16"),
         ("resolvr = \"auto\"", "unknown field `resolvr`"),
