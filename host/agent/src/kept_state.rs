@@ -79,7 +79,7 @@ impl KeptState {
     ///
     /// # Errors
     ///
-    /// [`StateFileError::Write`]; what was kept before is still there.
+    /// [`StateFileError::Write`]; the whole kept before is still there, and unless `disowned` what leads on from it.
     pub fn keep_whole(&mut self, state: Arc<MeshState>, disowned: bool) -> Result<(), StateFileError> {
         (self.base, self.base_is_written) = (Some(state), false);
         self.disowned |= disowned;

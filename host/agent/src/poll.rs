@@ -82,16 +82,17 @@ pub struct Poller {
 }
 
 impl Poller {
-    /// A poller that publishes to `table`.
+    /// A poller that publishes to `table`. With what is kept comes why it could not be used, if it could not.
     pub fn new(
         client: ControlClient,
-        kept: KeptState,
+        (kept, state_file_error): (KeptState, Option<String>),
         address: MeshAddress,
         keys: Arc<KeyRing>,
         endpoint: EndpointReport,
         table: watch::Sender<Arc<PeerTable>>,
     ) -> Self {
-        let status = Arc::new(Mutex::new(ControlStatus { url: client.url().to_owned(), ..Default::default() }));
+        let url = client.url().to_owned();
+        let status = Arc::new(Mutex::new(ControlStatus { url, state_file_error, ..Default::default() }));
         Self { client, kept: Arc::new(Mutex::new(kept)), address, keys, endpoint, table, status }
     }
 

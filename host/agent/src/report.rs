@@ -44,7 +44,7 @@ pub struct Reporter {
     pub plugins: Arc<PluginHost>,
     /// The tunnel.
     pub tunnel: SharedTunnel,
-    /// Problems of start-up that do not stop the agent, for example a state file that cannot be read.
+    /// Problems of start-up that do not stop the agent, for example a plugin folder that cannot be watched.
     pub start_problems: Vec<String>,
 }
 

@@ -98,7 +98,7 @@ async fn run(settings: Settings, commissioned: Commissioned) -> Result<()> {
     let own = Own { address: identity.address, public_key: keys.public_key() };
     let mut start_problems = Vec::new();
 
-    let (table, kept) = kept_state(&settings, &identity, own, &mut start_problems)?;
+    let (table, kept, unusable) = kept_state(&settings, &identity, own)?;
     let (table_out, table) = watch::channel(Arc::new(table));
     let (snapshot_out, snapshots) = watch::channel(snapshots::first(table.borrow().clone()));
     let plugins = start_plugins(&settings, &mut start_problems).await?;
@@ -118,7 +118,7 @@ async fn run(settings: Settings, commissioned: Commissioned) -> Result<()> {
         (private_key, next_key),
         settings.tunnel.rotate_key_every,
     );
-    let poller = Poller::new(client, kept, identity.address, keys.clone(), endpoint, table_out);
+    let poller = Poller::new(client, (kept, unusable), identity.address, keys.clone(), endpoint, table_out);
     let control = poller.status();
 
     let failover = FailoverPart::new(&settings, plugins.clone(), snapshots.clone());
@@ -198,24 +198,19 @@ impl Executors {
     }
 }
 
-/// The state on disk; an empty mesh if there is none or it cannot be used.
-fn kept_state(
-    settings: &Settings,
-    identity: &Identity,
-    own: Own,
-    problems: &mut Vec<String>,
-) -> Result<(PeerTable, KeptState)> {
-    match KeptState::load(&settings.paths, own) {
-        Ok(Some(kept)) => return Ok(kept),
-        Ok(None) => {}
-        Err(problem) => {
-            warn!(problem = chain(&problem), "starting without peers until the control plane answers");
-            problems.push(chain(&problem));
-        }
+/// The state on disk; an empty mesh if there is none or it cannot be used, and why not.
+fn kept_state(settings: &Settings, identity: &Identity, own: Own) -> Result<(PeerTable, KeptState, Option<String>)> {
+    let unusable = match KeptState::load(&settings.paths, own) {
+        Ok(Some((table, kept))) => return Ok((table, kept, None)),
+        Ok(None) => None,
+        Err(problem) => Some(chain(&problem)),
+    };
+    if let Some(problem) = &unusable {
+        warn!(problem, "starting without peers until the control plane answers");
     }
     let empty = MeshStateBuilder::new([0; 16], &identity.organisation, identity.domain.clone(), Revision(0));
     let empty = empty.build().context("cannot make an empty mesh state")?;
-    Ok((PeerTable::new(Arc::new(empty), Some(own)), KeptState::new(&settings.paths)))
+    Ok((PeerTable::new(Arc::new(empty), Some(own)), KeptState::new(&settings.paths), unusable))
 }
 
 async fn start_plugins(settings: &Settings, problems: &mut Vec<String>) -> Result<Arc<PluginHost>> {
