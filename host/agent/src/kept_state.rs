@@ -26,7 +26,7 @@ use crate::state_file::{self, StateFileError};
 /// Length and SHA-256 of an entry.
 const ENTRY_HEAD: usize = 4 + 32;
 
-/// What is kept, and what is still to be written. Whatever fails is tried again with the next change.
+/// What is kept, and what is still to be written. Whatever fails is tried again with the next change, or by `write`.
 pub struct KeptState {
     state_path: PathBuf,
     deltas_path: PathBuf,
@@ -105,7 +105,12 @@ impl KeptState {
         self.total > MIN_KEPT_DELTAS.max(whole / KEPT_DELTAS_SHARE)
     }
 
-    fn write(&mut self) -> Result<(), StateFileError> {
+    /// Writes what is not on disk yet.
+    ///
+    /// # Errors
+    ///
+    /// [`StateFileError::Write`]; to be done again.
+    pub fn write(&mut self) -> Result<(), StateFileError> {
         let failed = |source| StateFileError::Write { path: self.deltas_path.clone(), source };
         if let Some(base) = self.base.as_ref().filter(|_| !self.base_is_written) {
             if self.disowned {

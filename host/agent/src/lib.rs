@@ -13,7 +13,7 @@ mod guests;
 pub mod identity;
 pub mod kept_state;
 pub mod key_files;
-mod key_ring;
+pub mod key_ring;
 pub mod key_rotation;
 pub mod limits;
 mod metrics;

@@ -26,6 +26,10 @@ pub const POLL_BACKOFF: (Duration, Duration) = (Duration::from_millis(500), Dura
 /// Longest `Retry-After` that is believed: a mistaken one must not silence a server for a day.
 pub const RETRY_AFTER_CEILING: Duration = Duration::from_secs(600);
 
+/// Answers that broke off in a row before the whole is asked for in place of what changed: it may be the change that the
+/// control plane fails over, and one or two are a restart of it.
+pub const DELTA_ATTEMPTS: u32 = 3;
+
 /// First and longest pause before an executor that failed tries again.
 pub const APPLY_BACKOFF: (Duration, Duration) = (Duration::from_millis(500), Duration::from_secs(60));
 

@@ -16,7 +16,7 @@ use tracing::{info, warn};
 use crate::control_client::{ControlClient, ControlError, Polled};
 use crate::kept_state::KeptState;
 use crate::key_ring::KeyRing;
-use crate::limits::{POLL_BACKOFF, POLL_PAUSE};
+use crate::limits::{DELTA_ATTEMPTS, POLL_BACKOFF, POLL_PAUSE};
 use crate::state_file::StateFileError;
 
 /// What `status` says of the control plane.
@@ -106,15 +106,24 @@ impl Poller {
         // After any failure to use an answer the revision is forgotten, and the whole is asked for.
         let mut known = self.known_revision();
         let mut endpoint_reported = false;
+        let mut broke_off = 0;
         loop {
             if !endpoint_reported {
                 // What stands in the way of this stands in the way of the poll, which says so.
                 endpoint_reported = self.client.report_endpoint(&self.endpoint).await.is_ok();
             }
             let asked_at = Instant::now();
-            match self.client.poll(known).await {
+            let polled = self.client.poll(known, broke_off < DELTA_ATTEMPTS).await;
+            broke_off = match &polled {
+                Ok(_) => 0,
+                Err(ControlError::Unreachable { broke_off: true, .. }) => broke_off + 1,
+                // That nobody is there says nothing of what would be answered.
+                Err(_) => broke_off,
+            };
+            match polled {
                 Ok(Polled::Unchanged { held }) => {
                     self.succeeded();
+                    self.keep_again().await;
                     if !held {
                         tokio::time::sleep(jittered(POLL_PAUSE).saturating_sub(asked_at.elapsed())).await;
                     }
@@ -208,24 +217,23 @@ impl Poller {
         self.count(UpdateKind::Delta, servers);
         self.keep(move |kept| kept.keep_delta(delta)).await;
         if table.is_overgrown() || self.kept.lock().is_long() {
-            self.compact(table).await;
+            self.compact(table).await?;
         }
         Ok(revision)
     }
 
     /// Writes the mesh out whole and goes on from there. It is in force already: nothing waits for this but the next
     /// poll.
-    async fn compact(&self, table: Arc<PeerTable>) {
+    async fn compact(&self, table: Arc<PeerTable>) -> Result<(), String> {
+        let failed = |problem| format!("the mesh cannot be written out whole, and the whole is asked for: {problem}");
         let compacted = tokio::task::spawn_blocking(move || table.compact()).await;
-        let table = match compacted {
-            Ok(Ok(table)) => Arc::new(table),
-            Ok(Err(problem)) => return warn!(problem = chain(&problem), "the mesh cannot be written out whole"),
-            Err(problem) => return warn!(%problem, "the mesh cannot be written out whole"),
-        };
+        let compacted = compacted.map_err(|error| failed(error.to_string()))?;
+        let table = Arc::new(compacted.map_err(|error| failed(chain(&error)))?);
         info!(revision = %table.revision(), bytes = table.base().body().len(), "mesh written out whole");
         let state = table.base().clone();
         self.table.send_replace(table);
         self.keep(move |kept| kept.keep_whole(state, false)).await;
+        Ok(())
     }
 
     fn count(&self, kind: UpdateKind, servers: usize) {
@@ -246,10 +254,19 @@ impl Poller {
             Ok(Err(error)) => Some(chain(&error)),
             Err(error) => Some(error.to_string()),
         };
-        if let Some(problem) = &problem {
+        let mut status = self.status.lock();
+        if let Some(problem) = problem.as_ref().filter(|&problem| status.state_file_error.as_ref() != Some(problem)) {
             warn!(problem, "the mesh state is in force and not on disk");
         }
-        self.status.lock().state_file_error = problem;
+        status.state_file_error = problem;
+    }
+
+    /// What did not get to the disk with its change would wait for the next, which may be weeks away.
+    async fn keep_again(&self) {
+        let is_kept = self.status.lock().state_file_error.is_none();
+        if !is_kept {
+            self.keep(KeptState::write).await;
+        }
     }
 
     fn succeeded(&self) {
