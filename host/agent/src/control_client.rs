@@ -95,16 +95,6 @@ impl ControlClient {
         self.accepted(self.arrived(request.timeout(REQUEST_TIMEOUT).send().await)?).await.map(drop)
     }
 
-    /// Tells the public half of this server's key; once it has it, again is no harm.
-    ///
-    /// # Errors
-    ///
-    /// [`ControlError`]
-    pub async fn publish_key(&self, public_key: PublicKey) -> Result<(), ControlError> {
-        let request = self.request(Method::PUT, "/api/v1/server/key").json(&KeyRotation { public_key });
-        self.accepted(self.arrived(request.timeout(REQUEST_TIMEOUT).send().await)?).await.map(drop)
-    }
-
     /// Leaves the mesh.
     ///
     /// # Errors
@@ -260,6 +250,23 @@ impl ControlClient {
 
     fn foreign(&self, problem: String) -> ControlError {
         ControlError::Foreign { url: self.url.clone(), problem }
+    }
+}
+
+/// What tells the control plane this server's key.
+pub trait Publish: Send + Sync + 'static {
+    /// Tells the public half; once it has it, again is no harm.
+    ///
+    /// # Errors
+    ///
+    /// [`ControlError`]
+    fn publish_key(&self, public_key: PublicKey) -> impl Future<Output = Result<(), ControlError>> + Send;
+}
+
+impl Publish for ControlClient {
+    async fn publish_key(&self, public_key: PublicKey) -> Result<(), ControlError> {
+        let request = self.request(Method::PUT, "/api/v1/server/key").json(&KeyRotation { public_key });
+        self.accepted(self.arrived(request.timeout(REQUEST_TIMEOUT).send().await)?).await.map(drop)
     }
 }
 

@@ -54,17 +54,16 @@ impl Rotation {
         self.seen.get_or_insert(seconds(now));
     }
 
-    /// When the key before is not answered any more; none before the mesh has the next.
-    pub fn ends(&self) -> Option<SystemTime> {
-        let seen = self.seen?;
-        Some(UNIX_EPOCH + Duration::from_secs(seen.saturating_add(self.transition)))
+    /// How long both keys are answered after the mesh has the next.
+    pub fn transition(&self) -> Duration {
+        Duration::from_secs(self.transition)
     }
 
-    /// What is left of the transition; none before the mesh has the next key. A clock that was set back makes it no
-    /// longer than it was at first.
+    /// What is left of the transition for an agent that starts; none before the mesh has the next key. A clock that was
+    /// set back makes it no longer than it was at first.
     pub fn left(&self, now: SystemTime) -> Option<Duration> {
-        let left = self.ends()?.duration_since(now).unwrap_or_default();
-        Some(left.min(Duration::from_secs(self.transition)))
+        let ends = UNIX_EPOCH + Duration::from_secs(self.seen?.saturating_add(self.transition));
+        Some(ends.duration_since(now).unwrap_or_default().min(self.transition()))
     }
 
     /// Whether an agent can have written it.

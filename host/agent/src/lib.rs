@@ -6,12 +6,14 @@
 #![deny(unsafe_code)]
 
 pub mod cli;
+pub mod clock;
 pub mod control_client;
 pub mod durable_file;
 pub mod executors;
 mod guests;
 pub mod identity;
 pub mod kept_state;
+pub mod key_due;
 pub mod key_files;
 pub mod key_ring;
 pub mod key_rotation;
@@ -21,6 +23,7 @@ pub mod paths;
 mod pinned_tls;
 pub mod poll;
 mod report;
+pub mod rotation_handle;
 pub mod run;
 mod service_unit;
 pub mod settings;

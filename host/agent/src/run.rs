@@ -17,6 +17,7 @@ use tokio::sync::{mpsc, watch};
 use tracing::{error, info, warn};
 use tracing_subscriber::EnvFilter;
 
+use crate::clock;
 use crate::control_client::ControlClient;
 use crate::durable_file;
 use crate::executors::driver::{self, Executor, Handle};
@@ -117,6 +118,7 @@ async fn run(settings: Settings, commissioned: Commissioned) -> Result<()> {
         table.clone(),
         (private_key, next_key),
         settings.tunnel.rotate_key_every,
+        clock::system(),
     );
     let poller = Poller::new(client, (kept, unusable), identity.address, keys.clone(), endpoint, table_out);
     let control = poller.status();

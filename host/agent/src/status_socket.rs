@@ -16,10 +16,10 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use tokio::net::UnixListener;
 
-use crate::key_rotation::RotationError;
 use crate::limits::{KEY_TRANSITION, MAX_KEY_TRANSITION, MIN_KEY_TRANSITION};
 use crate::poll::chain;
 use crate::report::Reporter;
+use crate::rotation_handle::RotationError;
 
 /// Binds the socket. A stale one is replaced: the agent's lock says that nobody else listens.
 ///
