@@ -22,10 +22,11 @@ use crate::identity::IdentityError;
 use crate::key_due::{Due, Facts, NotBefore, Stage, due};
 use crate::key_files::{self, Next, Rotation};
 use crate::key_ring::KeyRing;
-use crate::limits::{KEY_TRANSITION, PUBLISH_KEY_AGAIN, ROTATE_KEY_JITTER, ROTATION_CHECK};
+use crate::limits::{KEY_TRANSITION, ROTATE_KEY_JITTER, ROTATION_CHECK};
 use crate::paths::Paths;
 use crate::poll::{chain, pause_after};
 use crate::rotation_handle::{KeyStatus, Phase, Request, RotationError, RotationHandle, RotationStatus};
+use crate::taken_back::TakenBack;
 
 /// Rotates the key when asked, and goes on with a rotation that an agent before began.
 pub struct KeyRotation<P> {
@@ -38,6 +39,7 @@ pub struct KeyRotation<P> {
     clock: Clock,
     under_way: Option<UnderWay>,
     not_before: NotBefore,
+    taken_back: TakenBack,
     /// Attempts that failed in a row, and the last one's reason.
     failures: u32,
     problem: Option<String>,
@@ -107,6 +109,7 @@ impl<P: Publish> KeyRotation<P> {
             clock,
             under_way,
             not_before: NotBefore::default(),
+            taken_back: TakenBack::default(),
             failures: 0,
             problem: None,
             every,
@@ -135,6 +138,7 @@ impl<P: Publish> KeyRotation<P> {
     async fn step(&mut self) -> Duration {
         let record = self.table.borrow_and_update().own().map(|own| *own.public_key());
         let now = (self.clock)();
+        self.look_for_copies(record, now);
         match due(&self.facts(record, now)) {
             Due::Nothing(pause) => {
                 self.went_well();
@@ -149,6 +153,13 @@ impl<P: Publish> KeyRotation<P> {
                 Err(error) => self.not_written(&error),
             },
             Due::Begin => self.begin_by_itself().await,
+        }
+    }
+
+    fn look_for_copies(&mut self, record: Option<PublicKey>, now: Now) {
+        let Some(record) = record else { return };
+        if self.taken_back.observe(record, self.newest(), now.boot) {
+            warn!(key = %record, ours = %self.newest(), "the mesh had this server's key and has another");
         }
     }
 
@@ -306,8 +317,9 @@ impl<P: Publish> KeyRotation<P> {
 
     fn told(&mut self) -> Duration {
         self.went_well();
-        self.not_before.publish = (self.clock)().boot + PUBLISH_KEY_AGAIN;
-        PUBLISH_KEY_AGAIN
+        let pause = self.taken_back.pause();
+        self.not_before.publish = (self.clock)().boot + pause;
+        pause
     }
 
     fn not_told(&mut self, error: &ControlError) -> Duration {
@@ -338,6 +350,7 @@ impl<P: Publish> KeyRotation<P> {
     fn tell(&self) {
         let now = (self.clock)();
         let rotation = self.under_way.as_ref().map(|under_way| under_way.status(now));
-        self.status.send_replace(KeyStatus { rotation, problem: self.problem.clone() });
+        let problem = self.problem.clone().or_else(|| self.taken_back.problem());
+        self.status.send_replace(KeyStatus { rotation, problem });
     }
 }

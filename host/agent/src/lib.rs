@@ -30,3 +30,4 @@ pub mod settings;
 pub mod snapshots;
 pub mod state_file;
 mod status_socket;
+mod taken_back;

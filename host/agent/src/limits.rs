@@ -58,6 +58,14 @@ pub const ROTATE_KEY_JITTER: f64 = 0.1;
 /// A key that the control plane took and that has not come back in a mesh state is told again after so long.
 pub const PUBLISH_KEY_AGAIN: Duration = Duration::from_secs(30);
 
+/// How often that pause doubles at most, once for each time that somebody else took the record of this server back: after
+/// eight hours a copy of it has been noticed, or never is.
+pub const MAX_PUBLISH_DOUBLINGS: u32 = 10;
+
+/// A server whose record was not taken back for so long has no copy: longer than the longest of these pauses, of which
+/// the copy has the same.
+pub const TAKEN_BACK_FORGOTTEN: Duration = Duration::from_secs(24 * 3_600);
+
 /// Longest sleep of the rotation: clocks are set, and machines suspended.
 pub const ROTATION_CHECK: Duration = Duration::from_secs(600);
 

@@ -417,3 +417,52 @@ async fn servers_of_one_age_do_not_rotate_in_step() {
     sleep(every / 20 + 15 * MINUTE).await;
     assert_eq!(begun(), 20);
 }
+
+/// Tells its own key a second after the mesh has any other, as a clone of the server would that never waits.
+async fn copy_of(server: &Server, key: PublicKey) {
+    let mut times = 0;
+    loop {
+        sleep(Duration::from_secs(1)).await;
+        let told = server.control.told();
+        if told.len() > times {
+            times = told.len();
+            server.mesh_has(told[times - 1].key).await;
+            server.mesh_has(key).await;
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn two_with_one_identity_do_not_fight_over_its_key_for_ever_and_say_so() {
+    let server = Server::start(None);
+    let before = server.kept_key();
+    let begun = server.begin(HOUR).await;
+    assert_eq!(server.problem(), "");
+
+    let _ = tokio::time::timeout(DAY, copy_of(&server, before)).await;
+
+    let times = server.control.times();
+    assert!((8..14).contains(&times), "told {times} times in a day");
+    let problem = server.problem();
+    assert!(problem.contains(&before.to_string()) && problem.contains("does a copy of it run?"), "{problem}");
+    // It is said as well while the mesh has our key, and until a day has passed without another.
+    server.mesh_has(begun.next_key).await;
+    sleep(DAY / 4).await;
+    assert_eq!(server.problem(), problem);
+    sleep(DAY).await;
+    assert_eq!(server.problem(), "");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_control_plane_that_was_restored_once_is_told_at_once_and_nothing_is_said() {
+    let server = Server::start(None);
+    let begun = server.in_transition(10 * DAY).await;
+    sleep(HOUR).await;
+    server.mesh_has(begun.previous_key).await;
+    assert_eq!(server.control.times(), 2);
+    assert_eq!(server.problem(), "");
+    server.mesh_has(begun.next_key).await;
+    sleep(DAY).await;
+    server.mesh_has(begun.previous_key).await;
+    assert_eq!((server.control.times(), server.problem().as_str()), (3, ""), "the first was forgotten");
+}
