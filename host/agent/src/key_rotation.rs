@@ -22,7 +22,7 @@ use crate::identity::IdentityError;
 use crate::key_due::{Due, Facts, NotBefore, Stage, due};
 use crate::key_files::{self, Next, Rotation};
 use crate::key_ring::KeyRing;
-use crate::limits::{KEY_TRANSITION, ROTATE_KEY_JITTER, ROTATION_CHECK};
+use crate::limits::{KEY_TRANSITION, REFUSED_ROTATION_PAUSE, ROTATE_KEY_JITTER, ROTATION_CHECK};
 use crate::paths::Paths;
 use crate::poll::{chain, pause_after};
 use crate::rotation_handle::{KeyStatus, Phase, Request, RotationError, RotationHandle, RotationStatus};
@@ -236,7 +236,9 @@ impl<P: Publish> KeyRotation<P> {
         match self.begin(KEY_TRANSITION).await {
             Ok(_) => Duration::ZERO,
             Err(error) => {
-                let pause = self.failed(chain(&error), None);
+                let paced = self.failed(chain(&error), None);
+                let is_refused = matches!(error, RotationError::Refused(_));
+                let pause = if is_refused { REFUSED_ROTATION_PAUSE } else { paced };
                 self.not_before.begin = (self.clock)().boot + pause;
                 pause
             }

@@ -55,6 +55,10 @@ pub const MIN_ROTATE_KEY_EVERY: Duration = Duration::from_secs(2 * 3_600);
 /// Rotations by themselves are put off by up to this part of their interval, so that servers do not rotate in step.
 pub const ROTATE_KEY_JITTER: f64 = 0.1;
 
+/// Pause before a rotation by itself is begun again that the control plane refused: it refuses for a reason that a person
+/// has to do away with, and each attempt makes a key and writes it.
+pub const REFUSED_ROTATION_PAUSE: Duration = Duration::from_secs(3_600);
+
 /// A key that the control plane took and that has not come back in a mesh state is told again after so long.
 pub const PUBLISH_KEY_AGAIN: Duration = Duration::from_secs(30);
 

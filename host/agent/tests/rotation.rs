@@ -466,3 +466,21 @@ async fn a_control_plane_that_was_restored_once_is_told_at_once_and_nothing_is_s
     server.mesh_has(begun.previous_key).await;
     assert_eq!((server.control.times(), server.problem().as_str()), (3, ""), "the first was forgotten");
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_control_plane_that_refuses_is_not_asked_for_a_rotation_by_itself_each_minute() {
+    let every = MIN_ROTATE_KEY_EVERY;
+    let server = Server::start(Some(every));
+    let before = server.kept_key();
+    server.age(2 * every);
+    server.control.refuse(403, None);
+    sleep(DAY + MINUTE).await;
+    let times = server.control.times();
+    assert!((24..=26).contains(&times), "{times} times in a day");
+    assert!(server.problem().contains("refuses (403)"), "{}", server.problem());
+    assert_eq!((server.held(), server.has_files_of_a_rotation()), ((before, None), false));
+
+    server.control.take();
+    sleep(HOUR).await;
+    assert_eq!((server.phase(), server.problem().as_str()), (Some(Phase::Publishing), ""));
+}
