@@ -82,6 +82,12 @@ impl RotationHandle {
         answered.await.map_err(|_| RotationError::Stopped)?
     }
 
+    /// Waits until the mesh has that key, which a rotation of this agent made; false if the agent ends before.
+    pub async fn in_mesh(&self, next_key: PublicKey) -> bool {
+        let is_told = |rotation: &RotationStatus| rotation.next_key == next_key && rotation.phase == Phase::Publishing;
+        self.status.clone().wait_for(|status| !status.rotation.as_ref().is_some_and(is_told)).await.is_ok()
+    }
+
     /// Ends the transition at once; the present key comes back.
     ///
     /// # Errors

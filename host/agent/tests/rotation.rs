@@ -58,16 +58,10 @@ impl Server {
         let first = first_keys(before.clone(), next.as_ref());
         let (mesh, table) = watch::channel(mesh::table(1, first.present.public_key()));
         let keys = Arc::new(KeyRing::new(first, Arc::new(ArcSwapOption::empty())));
-        let control = Control { paths: paths.clone(), keys: keys.clone(), told: Arc::default(), refusal: Arc::default() };
-        let (rotation, handle) = KeyRotation::new(
-            paths.clone(),
-            control.clone(),
-            keys.clone(),
-            table,
-            (before, next),
-            every,
-            wall.clock(),
-        );
+        let control =
+            Control { paths: paths.clone(), keys: keys.clone(), told: Arc::default(), refusal: Arc::default() };
+        let (rotation, handle) =
+            KeyRotation::new(paths.clone(), control.clone(), keys.clone(), table, (before, next), every, wall.clock());
         let agent = tokio::spawn(rotation.run());
         Self { paths, keys, mesh, control, wall, handle, agent, every, _folder: folder }
     }
@@ -483,4 +477,28 @@ async fn a_control_plane_that_refuses_is_not_asked_for_a_rotation_by_itself_each
     server.control.take();
     sleep(HOUR).await;
     assert_eq!((server.phase(), server.problem().as_str()), (Some(Phase::Publishing), ""));
+}
+
+#[tokio::test(start_paused = true)]
+async fn whoever_waits_for_the_mesh_hears_it_at_once_and_of_no_other_key() {
+    let server = Server::start(None);
+    let begun = server.begin(HOUR).await;
+    let heard = tokio::spawn({
+        let handle = server.handle.clone();
+        async move { (handle.in_mesh(begun.next_key).await, Instant::now()) }
+    });
+    sleep(MINUTE).await;
+    assert!(!heard.is_finished());
+    let changed = Instant::now();
+    server.mesh_has(begun.next_key).await;
+    let (in_mesh, at) = heard.await.expect("an answer");
+    assert!(in_mesh && at - changed < Duration::from_millis(50), "{:?}", at - changed);
+
+    // Also of a key whose transition is over.
+    sleep(2 * HOUR).await;
+    assert!(server.handle.in_mesh(begun.next_key).await);
+    let second = server.begin(HOUR).await;
+    assert!(server.handle.in_mesh(begun.next_key).await);
+    server.agent.abort();
+    assert!(!server.handle.in_mesh(second.next_key).await);
 }
