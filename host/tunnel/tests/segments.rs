@@ -22,6 +22,7 @@ const RECEIVE_LENGTHS: &str = "
 import socket, sys
 s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
 s.bind((sys.argv[1], 9))
+s.settimeout(60)
 while n := len(s.recv(65536)):
     print(n, flush=True)
 ";
@@ -50,6 +51,7 @@ import socket, sys
 s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
 s.setsockopt(socket.SOL_SOCKET, 33, 64 << 20)
 s.bind((sys.argv[1], 9))
+s.settimeout(60)
 last, count, overtaken = -1, 0, 0
 while d := s.recv(65536):
     at = int.from_bytes(d[:4], 'big')

@@ -110,7 +110,11 @@ impl Lab {
 impl Drop for Lab {
     fn drop(&mut self) {
         for machine in &self.machines {
-            // Cleaning up goes on whatever fails.
+            // Cleaning up goes on whatever fails. A program that a failed test left would hold the namespace.
+            if let Ok(pids) = Command::new("ip").args(["netns", "pids", &machine.namespace]).output() {
+                let pids = String::from_utf8_lossy(&pids.stdout);
+                let _ = Command::new("kill").arg("-KILL").args(pids.split_whitespace()).output();
+            }
             let _ = Command::new("ip").args(["netns", "delete", &machine.namespace]).output();
             let _ = fs::remove_file(machine.socket());
         }
