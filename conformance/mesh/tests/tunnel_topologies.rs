@@ -4,6 +4,7 @@
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
+use serde_json::Value;
 use servos_lab::{Daemon, Lab, Machine, Programs, wait_for};
 
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -82,7 +83,11 @@ impl End {
             let log = format!("iperf3-{}", self.number);
             let _server = other.machine.spawn(&log, "iperf3", &["-s", "-1", "-B", to], "")?;
             wait_for("iperf3", PATIENCE, || other.sh("ss -tln | grep -q :5201").map(drop))?;
-            self.inside(&format!("iperf3 {more} -c {to}"))?;
+            let report: Value = serde_json::from_str(&self.inside(&format!("iperf3 {more} -c {to} --json"))?)?;
+            let received = &report["end"]["sum_received"];
+            ensure!(received["bytes"].as_u64() > Some(0), "{more} to {to}: {received}");
+            // Only UDP's report tells how much was lost.
+            ensure!(received["lost_percent"].as_f64().is_none_or(|lost| lost < 50.0), "{more} to {to}: {received}");
         }
         Ok(())
     }
