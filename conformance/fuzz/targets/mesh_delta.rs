@@ -21,7 +21,8 @@ fuzz_target!(|bytes: &[u8]| {
     // Indexed whole, after it was written out and read.
     let whole = table.compact().expect("a few servers fit");
     let said = |table: &PeerTable, record: &PeerRecord| {
-        (*record.public_key(), record.endpoint(), record.address(), record.since(), table.name_of(record).to_owned())
+        let key = (*record.public_key(), record.key_generation());
+        (key, record.endpoint(), record.address(), record.since(), table.name_of(record).to_owned())
     };
     let all = |table: &PeerTable| table.peers().map(|record| said(table, record)).collect::<Vec<_>>();
     assert_eq!(all(&table), all(&whole));

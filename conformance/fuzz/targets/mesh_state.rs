@@ -57,7 +57,8 @@ fn made_again(state: &MeshState) {
     let again = builder.build().expect("what parses can be built");
     assert_eq!(again.services(), state.services());
     let said = |state: &MeshState, record: &PeerRecord| {
-        (*record.public_key(), record.endpoint(), record.address(), record.since(), state.name_of(record).to_owned())
+        let key = (*record.public_key(), record.key_generation());
+        (key, record.endpoint(), record.address(), record.since(), state.name_of(record).to_owned())
     };
     assert!(
         again.peers().iter().map(|one| said(&again, one)).eq(state.peers().iter().map(|one| said(state, one))),
