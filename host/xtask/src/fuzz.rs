@@ -1,9 +1,10 @@
 //! `fuzz`: what reads bytes of strangers is fed with very many, beginning with the corpus in git.
 //!
-//! Inputs that reach something new are kept in the cache, and are where the next run goes on.
+//! Inputs that reach something new are kept in the cache, and are where the next run goes on; those of `test` are not.
 
 use std::fs;
-use std::path::PathBuf;
+use std::panic;
+use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::thread;
@@ -42,7 +43,7 @@ pub struct Arguments {
     target: Option<String>,
 
     /// How long each is run
-    #[arg(long, default_value_t = SECONDS)]
+    #[arg(long, default_value_t = SECONDS, value_parser = clap::value_parser!(u64).range(1..))]
     seconds: u64,
 
     /// Run this input alone, such as one that a failed run has left
@@ -65,7 +66,7 @@ pub fn main(arguments: &Arguments) -> Result<ExitCode> {
     }
     let targets: Vec<&str> = TARGETS.into_iter().filter(|target| named.is_none_or(|named| named == *target)).collect();
     let mut failed = 0;
-    for run in run_all(&targets, arguments.seconds) {
+    for run in run_all(&targets, arguments.seconds, found) {
         println!("{:<4} {:<10} {:>7.1} s  {}", run.word(), run.target, run.took.as_secs_f64(), run.said);
         failed += usize::from(!run.passed);
     }
@@ -102,25 +103,28 @@ pub fn cargo_fuzz(subcommand: &str) -> Command {
     command
 }
 
-/// Runs targets, some at a time; how each went, in order.
-pub fn run_all(targets: &[&'static str], seconds: u64) -> Vec<Run> {
+/// Runs targets, some at a time; how each went, in order. What reaches something new goes into the folder that `into`
+/// gives.
+pub fn run_all(targets: &[&'static str], seconds: u64, into: fn(&str) -> Result<PathBuf>) -> Vec<Run> {
     let next = AtomicUsize::new(0);
     let work = || {
         let targets = std::iter::from_fn(|| targets.get(next.fetch_add(1, Relaxed)));
-        targets.map(|target| run_one(target, seconds)).collect::<Vec<_>>()
+        targets.map(|target| run_one(target, seconds, into)).collect::<Vec<_>>()
     };
     let mut runs: Vec<Run> = thread::scope(|scope| {
         let workers: Vec<_> = (0..AT_A_TIME).map(|_| scope.spawn(work)).collect();
-        workers.into_iter().filter_map(|worker| worker.join().ok()).flatten().collect()
+        let joined =
+            workers.into_iter().map(|worker| worker.join().unwrap_or_else(|panic| panic::resume_unwind(panic)));
+        joined.flatten().collect()
     });
     runs.sort_by_key(|run| targets.iter().position(|target| *target == run.target));
     runs
 }
 
-fn run_one(target: &'static str, seconds: u64) -> Run {
+fn run_one(target: &'static str, seconds: u64, into: fn(&str) -> Result<PathBuf>) -> Run {
     println!("fuzzing {target} for {seconds} s …");
     let began = Instant::now();
-    let outcome = fuzz(target, seconds);
+    let outcome = into(target).and_then(|into| fuzz(target, seconds, &into));
     let took = began.elapsed();
     match outcome {
         Ok(said) => Run { target, passed: true, took, said },
@@ -132,14 +136,11 @@ fn run_one(target: &'static str, seconds: u64) -> Run {
 }
 
 /// The last line of a run that found nothing.
-fn fuzz(target: &str, seconds: u64) -> Result<String> {
-    let (found, left) = (found(target), left(target));
-    for folder in [&found, &left] {
-        fs::create_dir_all(folder).with_context(|| format!("cannot make {}", folder.display()))?;
-    }
+fn fuzz(target: &str, seconds: u64, into: &Path) -> Result<String> {
+    let left = made(folder(target, "left"))?;
     let log = places::cache().join(format!("log/fuzz-{target}.log"));
     let mut command = Command::new(program(target));
-    command.args([&found, &corpus(target)]);
+    command.args([into, &corpus(target)]);
     command.arg(format!("-max_total_time={seconds}")).arg(format!("-timeout={TIMEOUT}")).arg("-print_final_stats=1");
     command.arg(format!("-artifact_prefix={}/", left.display()));
     if let Err(error) = run_quietly(&mut command, &log) {
@@ -167,12 +168,9 @@ fn explain(target: &str, log: &str) -> String {
 
 /// Puts into the corpus in git, in place of what is there, the fewest inputs that reach as much as all do.
 fn keep(target: &str) -> Result<()> {
-    let (corpus, merged) = (corpus(target), places::cache().join("fuzz").join(target).join("merged"));
-    // What an earlier attempt left must not be merged with.
-    let _ = fs::remove_dir_all(&merged);
-    fs::create_dir_all(&merged)?;
+    let (corpus, merged) = (corpus(target), emptied(folder(target, "merged"))?);
     let mut command = Command::new(program(target));
-    command.arg("-set_cover_merge=1").args([&merged, &corpus, &found(target)]);
+    command.arg("-set_cover_merge=1").args([&merged, &corpus, &found(target)?]);
     run_quietly(&mut command, &places::cache().join(format!("log/fuzz-{target}-merge.log")))?;
     let inputs: Vec<PathBuf> = fs::read_dir(&merged)?.flatten().map(|entry| entry.path()).collect();
     if inputs.is_empty() {
@@ -197,20 +195,34 @@ fn corpus(target: &str) -> PathBuf {
     places::fuzz().join("corpus").join(target)
 }
 
-/// Inputs that reached something new.
-fn found(target: &str) -> PathBuf {
-    places::cache().join("fuzz").join(target).join("found")
+/// Where inputs that reach something new are kept, for the next run to go on with.
+fn found(target: &str) -> Result<PathBuf> {
+    made(folder(target, "found"))
 }
 
-/// Inputs that something went wrong with.
-fn left(target: &str) -> PathBuf {
-    places::cache().join("fuzz").join(target).join("left")
+/// Empty: a run that begins with all that was ever found does little else in a minute.
+pub fn fresh(target: &str) -> Result<PathBuf> {
+    emptied(folder(target, "test"))
+}
+
+/// A folder of a target in the cache.
+fn folder(target: &str, name: &str) -> PathBuf {
+    places::cache().join("fuzz").join(target).join(name)
+}
+
+fn emptied(folder: PathBuf) -> Result<PathBuf> {
+    // It may not be there yet.
+    let _ = fs::remove_dir_all(&folder);
+    made(folder)
+}
+
+fn made(folder: PathBuf) -> Result<PathBuf> {
+    fs::create_dir_all(&folder).with_context(|| format!("cannot make {}", folder.display()))?;
+    Ok(folder)
 }
 
 #[cfg(test)]
 mod tests {
-    use std::path::Path;
-
     use super::*;
 
     #[test]

@@ -32,7 +32,7 @@ pub fn main() -> Result<ExitCode> {
     table.step("cargo doc", cargo().args(doc).env("RUSTDOCFLAGS", "-D warnings"));
     table.step("cargo test", cargo().args(["test", "--workspace", "--no-fail-fast"]));
     table.step("cargo fuzz build", &mut fuzz::cargo_fuzz("build"));
-    for run in fuzz::run_all(&fuzz::TARGETS, fuzz::SECONDS) {
+    for run in fuzz::run_all(&fuzz::TARGETS, fuzz::SECONDS, fuzz::fresh) {
         table.note(&format!("fuzz {}", run.target), run.passed, run.took);
     }
     Ok(table.finish())
