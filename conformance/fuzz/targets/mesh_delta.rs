@@ -7,7 +7,7 @@ use std::sync::{Arc, LazyLock};
 use libfuzzer_sys::fuzz_target;
 use servos_mesh::{MeshAddress, MeshDelta, MeshState, PeerRecord, PeerTable};
 
-/// What the delta in the corpus begins at.
+/// What the golden delta begins at.
 static BASE: LazyLock<PeerTable> = LazyLock::new(|| {
     let body = include_bytes!("../../../host/mesh/tests/golden/mesh-state-1.bin");
     PeerTable::new(Arc::new(MeshState::parse(body.to_vec().into()).expect("a state")), None)
