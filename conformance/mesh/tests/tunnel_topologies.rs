@@ -92,6 +92,12 @@ impl End {
         Ok(())
     }
 
+    /// Bytes that came from its one peer.
+    fn received(&self) -> Result<u64> {
+        let text = self.sh("wg show wg1 transfer")?;
+        text.split_whitespace().nth(1).and_then(|bytes| bytes.parse().ok()).with_context(|| text.clone())
+    }
+
     fn endpoint_of(&self, other: &Self) -> Result<String> {
         let text = self.sh("wg show wg1 endpoints")?;
         let line = text.lines().find(|line| line.starts_with(&other.key)).with_context(|| text.clone())?;
@@ -147,11 +153,21 @@ fn behind_nat_keepalives_hold_the_way_back_open() -> Result<()> {
     server.reaches(&client)?;
     let seen = server.endpoint_of(&client)?;
     ensure!(seen.starts_with(&format!("{outside}:")), "the server sees {seen}");
-    server.sh("sleep 5")?;
+    let before = server.received()?;
+    wait_for("keepalives", PATIENCE, || {
+        let received = server.received()?;
+        ensure!(received >= before + 5 * 32, "{received} bytes after {before}");
+        Ok(())
+    })?;
     server.ping("192.168.241.1")?;
     // And without them it closes.
     client.peer(&server, "persistent-keepalive 0")?;
-    server.sh("sleep 5")?;
+    wait_for("the router to forget", Duration::from_secs(120), || {
+        // Whoever reads the table drops what is out of date in it; by itself the kernel does so once a minute.
+        let count = sh("cat /proc/net/nf_conntrack > /dev/null; cat /proc/sys/net/netfilter/nf_conntrack_count")?;
+        ensure!(count.trim() == "0", "it knows {count}");
+        Ok(())
+    })?;
     ensure!(server.ping("192.168.241.1").is_err(), "the way back was open by itself");
     client.reaches(&server)
 }
