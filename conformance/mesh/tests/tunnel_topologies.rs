@@ -243,8 +243,10 @@ fn a_hundred_thousand_prefixes_and_peers_by_the_thousand() -> Result<()> {
     let shown = one.sh("wg show wg1 allowed-ips")?;
     ensure!(shown.lines().count() == 1_000, "{} peers", shown.lines().count());
     ensure!(shown.lines().all(|line| line.split_whitespace().count() == 2), "prefixes of others");
-    // What `wg` shows is what it takes: nothing changes.
-    one.sh("wg showconf wg1 > /run/shown && wg setconf wg1 /run/shown")?;
+    // What `wg` shows is what it takes: who was removed comes back.
+    one.sh("wg showconf wg1 > /run/shown && wg set wg1 peer $(wg show wg1 peers | head -n 1) remove")?;
+    ensure!(one.sh("wg show wg1 peers")?.lines().count() == 999, "nobody was removed");
+    one.sh("wg setconf wg1 /run/shown")?;
     let sorted = |text: &str| {
         let mut lines: Vec<String> = text.lines().map(str::to_owned).collect();
         lines.sort_unstable();
