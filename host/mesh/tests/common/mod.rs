@@ -110,6 +110,19 @@ pub fn with_instances(service: &Service, places: &[Place]) -> Service {
     Service { instances, ..service.clone() }
 }
 
+/// Every value of every byte of a body, one at a time: `parses` uses whatever parses, and says whether it did.
+pub fn every_byte_may_be_anything(body: &[u8], parses: fn(&[u8]) -> bool) {
+    let mut refused = 0;
+    for at in 0..body.len() {
+        for value in 0..=u8::MAX {
+            let mut changed = body.to_vec();
+            changed[at] = value;
+            refused += usize::from(!parses(&changed));
+        }
+    }
+    assert!(refused > 0);
+}
+
 prop_compose! {
     /// Any valid mesh of up to 12 servers. Few keys and names, so that duplicates occur.
     pub fn any_mesh()(
