@@ -1,7 +1,5 @@
 //! What is built is read back, field by field, and what the writer must refuse it refuses.
 
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
-
 mod common;
 
 use std::time::Duration;

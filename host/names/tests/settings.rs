@@ -1,7 +1,5 @@
 //! The `[names]` table of `agent.toml`.
 
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
-
 use servos_names::{NamesSettings, Network, ResolverChoice};
 
 #[test]

@@ -1,7 +1,5 @@
 //! What the kernel left whole becomes the segments that it stands for; segments become what the kernel takes whole.
 
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
-
 #[path = "support/packets.rs"]
 mod packets;
 

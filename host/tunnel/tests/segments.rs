@@ -1,7 +1,6 @@
 //! Segmentation offload of both interfaces, for real: what the kernel refuses whole goes piece by piece, nothing is
 //! overtaken, and what an interface does not take is counted.
 
-#[allow(dead_code, reason = "other tests use the rest")]
 #[path = "support/namespaces.rs"]
 mod namespaces;
 

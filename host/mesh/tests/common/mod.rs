@@ -1,5 +1,6 @@
 //! States for the tests: one fixed, and any that is valid.
 
+#![cfg(test)]
 #![allow(dead_code, reason = "each test file uses its part")]
 
 pub mod history;
