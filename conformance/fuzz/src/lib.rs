@@ -1,4 +1,5 @@
 //! What the fuzz targets share: packets with right checksums, and a network of devices in memory.
 
 pub mod network;
-pub mod packet;
+#[path = "../../../host/tunnel/tests/support/packets.rs"]
+pub mod packets;

@@ -7,7 +7,7 @@ use std::sync::{Arc, LazyLock};
 use libfuzzer_sys::fuzz_target;
 use servos_mesh::{MeshAddress, MeshDelta, MeshState, PeerRecord, PeerTable};
 
-/// What the delta in the corpus begins at.
+/// What the golden delta begins at.
 static BASE: LazyLock<PeerTable> = LazyLock::new(|| {
     let body = include_bytes!("../../../host/mesh/tests/golden/mesh-state-1.bin");
     PeerTable::new(Arc::new(MeshState::parse(body.to_vec().into()).expect("a state")), None)
@@ -19,14 +19,22 @@ fuzz_target!(|bytes: &[u8]| {
     let Ok(table) = BASE.apply(&delta) else { return };
     assert_eq!(table.revision(), delta.revision());
     // Indexed whole, after it was written out and read.
-    let whole = table.compact().expect("a few servers fit");
+    let whole = table.compact(None).expect("a few servers fit");
     let said = |table: &PeerTable, record: &PeerRecord| {
-        (*record.public_key(), record.endpoint(), record.address(), record.since(), table.name_of(record).to_owned())
+        let key = (*record.public_key(), record.key_generation());
+        (key, record.endpoint(), record.address(), record.since(), table.name_of(record).to_owned())
     };
     let all = |table: &PeerTable| table.peers().map(|record| said(table, record)).collect::<Vec<_>>();
     assert_eq!(all(&table), all(&whole));
     assert_eq!(table.len(), whole.len());
     assert!(table.services().iter().eq(whole.services()));
+    assert!(delta.removed_services().all(|name| table.service(name).is_none()));
+    for service in BASE.services().iter().chain(delta.services()) {
+        let name = service.name.as_str();
+        let named = delta.services().iter().find(|named| named.name == service.name);
+        let expected = named.or(BASE.service(name)).filter(|_| delta.removed_services().all(|removed| removed != name));
+        assert_eq!(table.service(name), expected);
+    }
     let touched = delta.removed().chain(delta.peers().iter().map(PeerRecord::address));
     let addresses: Vec<MeshAddress> = touched.chain(BASE.peers().map(PeerRecord::address)).collect();
     for address in addresses {

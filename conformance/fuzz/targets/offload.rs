@@ -3,12 +3,9 @@
 
 #![no_main]
 
-use std::ops::Range;
-
 use arbitrary::Arbitrary;
 use libfuzzer_sys::fuzz_target;
-use servos_fuzz::packet::{ACK, PSH, Parts, is_right, layout, pseudo, sum};
-use servos_tunnel::device::Packets;
+use servos_fuzz::packets::{ACK, PSH, Shape, is_right, lay_out, layout, make_right, pseudo, segments, sum};
 use servos_tunnel::offload::{Joinable, Joined, Joiner, VirtioHeader, Whole};
 
 #[derive(Arbitrary, Debug)]
@@ -30,6 +27,23 @@ struct Packet {
     damage: Option<(u16, u8)>,
 }
 
+/// What a packet is made of.
+#[derive(Arbitrary, Clone, Debug)]
+struct Parts {
+    ipv6: bool,
+    tcp: bool,
+    /// Words of TCP options.
+    options: u8,
+    /// One of few flows.
+    port: bool,
+    /// Type of service or class, time to live or hop limit: one of few.
+    service: u8,
+    identification: u16,
+    flags: u8,
+    sequence: u32,
+    payload: u16,
+}
+
 fuzz_target!(|input: Input| match input {
     Input::Nonsense { header, mut packet } => {
         let mut again = packet.clone();
@@ -43,14 +57,42 @@ fuzz_target!(|input: Input| match input {
     Input::Opened { udp, packets } => opened(udp, &packets),
 });
 
+impl Parts {
+    fn shape(&self) -> Shape {
+        Shape { ipv6: self.ipv6, tcp: self.tcp, options: usize::from(self.options % 11) * 4 }
+    }
+
+    /// The packet, with right checksums, its payload of `payload` bytes counted on from `fill`.
+    fn packet(&self, payload: usize, fill: u8) -> Vec<u8> {
+        let payload: Vec<u8> = (0..payload).map(|byte| fill.wrapping_add(byte as u8)).collect();
+        let mut packet = self.shape().packet((self.port.into(), 9), self.sequence, self.flags, &payload);
+        let at = self.shape().transport();
+        packet[1] = self.service & 3;
+        if self.ipv6 {
+            packet[7] -= self.service >> 2 & 1;
+        } else {
+            packet[4..6].copy_from_slice(&self.identification.to_be_bytes());
+            packet[6] = if self.service & 8 == 0 { 0x40 } else { 0 };
+            packet[8] -= self.service >> 2 & 1;
+        }
+        if self.tcp {
+            packet[at + 12] |= self.service >> 4 & 1;
+            packet[at + 15] = self.service >> 5 & 1;
+        }
+        make_right(&mut packet);
+        packet
+    }
+}
+
 fn large(parts: &Parts, segment: u16, payload: u16) {
-    let payload = usize::from(payload).min(65_535 - parts.head()).max(1);
+    let shape = parts.shape();
+    let payload = usize::from(payload).min(65_535 - shape.head()).max(1);
     let packet = parts.packet(payload, 0);
     let header = VirtioHeader {
         needs_checksum: true,
-        kind: kind(parts.tcp, parts.ipv6),
+        kind: shape.kind(),
         segment: segment.max(1),
-        checksum_start: parts.transport() as u16,
+        checksum_start: shape.transport() as u16,
         ..VirtioHeader::default()
     };
     let pieces = segments(&Whole::read(header, &mut packet.clone()).expect("a sane packet"));
@@ -58,9 +100,9 @@ fn large(parts: &Parts, segment: u16, payload: u16) {
     let mut whole = Vec::new();
     for piece in &pieces {
         assert!(is_right(piece));
-        whole.extend_from_slice(&piece[parts.head()..]);
+        whole.extend_from_slice(&piece[shape.head()..]);
     }
-    assert!(whole == packet[parts.head()..], "the payload is another");
+    assert!(whole == packet[shape.head()..], "the payload is another");
 }
 
 fn opened(udp: bool, packets: &[Packet]) {
@@ -171,39 +213,10 @@ fn split_again(joined: &Joined, bytes: &[u8]) -> Vec<Vec<u8>> {
     let (at, protocol, head) = layout(&whole);
     assert!(whole.len() <= 65_535 && joined.payloads.len() <= Joined::MAX_PAYLOADS);
     assert_eq!((usize::from(header.head), usize::from(header.checksum_start)), (head, at));
-    assert_eq!(header.kind, kind(protocol == 6, whole[0] >> 4 == 6));
+    let shape = Shape { ipv6: whole[0] >> 4 == 6, tcp: protocol == 6, options: 0 };
+    assert_eq!(header.kind, shape.kind());
     assert!(whole[0] >> 4 == 6 || sum(&whole[..20], 0) == 0xffff, "the checksum of the joined head");
     let field = at + usize::from(header.checksum_offset);
     assert_eq!(u16::from_be_bytes([whole[field], whole[field + 1]]), sum(&[], pseudo(&whole)));
     segments(&Whole::read(header, &mut whole).expect("what was joined can be split"))
-}
-
-fn kind(tcp: bool, ipv6: bool) -> u8 {
-    match (tcp, ipv6) {
-        (true, false) => VirtioHeader::TCPV4,
-        (true, true) => VirtioHeader::TCPV6,
-        (false, _) => VirtioHeader::UDP_L4,
-    }
-}
-
-fn segments(whole: &Whole<'_>) -> Vec<Vec<u8>> {
-    (0..whole.count())
-        .map(|at| {
-            let mut room = vec![0xaa; whole.length(at)];
-            whole.write(at, &mut room);
-            room
-        })
-        .collect()
-}
-
-/// Packets as they lie after opening: a header before, a tag behind.
-fn lay_out(packets: &[Vec<u8>]) -> (Vec<u8>, Vec<Range<usize>>) {
-    let (mut bytes, mut ranges) = (Vec::new(), Vec::new());
-    for packet in packets {
-        bytes.extend([0xee; 16]);
-        ranges.push(bytes.len()..bytes.len() + packet.len());
-        bytes.extend(packet);
-        bytes.extend([0xee; 16]);
-    }
-    (bytes, ranges)
 }

@@ -1,6 +1,6 @@
 //! The kit catches what it is for, by name, and passes the default bundle.
 
-#![allow(clippy::unwrap_used, reason = "helpers of tests are tests")]
+#![cfg(test)]
 
 #[path = "../../../host/sandbox/tests/common/guest.rs"]
 mod guest;

@@ -1,100 +1,24 @@
 //! `servos-agent tunnel` is configured and behaves like `wireguard-go`: with `wg` and `ip`, and against the real one.
 
-use std::time::Duration;
+mod common;
 
 use anyhow::{Context, Result, ensure};
-use servos_lab::{Daemon, Lab, Machine, Programs, wait_for};
-
-const PATIENCE: Duration = Duration::from_secs(20);
-
-/// A machine with an interface `wg1`, a key, and addresses inside and outside.
-struct End {
-    machine: Machine,
-    tunnel: Option<Daemon>,
-    public_key: String,
-    number: u8,
-}
-
-impl End {
-    /// Ours, or Debian's `wireguard-go`.
-    fn new(lab: &Lab, number: u8, ours: bool) -> Result<Self> {
-        let machine = lab.machine(&format!("m{number}"))?;
-        machine.sh(&format!("ip addr add fd77::{number}/64 dev eth0 nodad"))?.success("ip")?;
-        let mut end = Self { machine, tunnel: None, public_key: String::new(), number };
-        end.start(ours)?;
-        let make = "umask 77; wg genkey > /run/key; wg pubkey < /run/key";
-        end.public_key = end.machine.sh(make)?.success("wg genkey")?.trim().to_owned();
-        end.wg("set wg1 private-key /run/key listen-port 10000")?;
-        end.up()?;
-        Ok(end)
-    }
-
-    fn start(&mut self, ours: bool) -> Result<()> {
-        let program = if ours { Programs::find()?.agent } else { "wireguard-go".into() };
-        let arguments: &[&str] = if ours { &["tunnel", "-f", "wg1"] } else { &["-f", "wg1"] };
-        self.tunnel = Some(self.machine.spawn("tunnel", program, arguments, "")?);
-        wait_for("wg1", PATIENCE, || self.wg("show wg1").map(drop))
-    }
-
-    fn up(&self) -> Result<()> {
-        let number = self.number;
-        let line = format!(
-            "ip addr add 192.168.241.{number}/24 dev wg1 && ip addr add fd00::{number}/64 dev wg1 nodad && ip link set wg1 up"
-        );
-        self.machine.sh(&line)?.success("ip").map(drop)
-    }
-
-    fn wg(&self, arguments: &str) -> Result<String> {
-        self.machine.sh(&format!("wg {arguments}"))?.success(&format!("wg {arguments}"))
-    }
-
-    /// Makes another end a peer, with what else `wg set … peer` may say.
-    fn peer(&self, other: &Self, more: &str) -> Result<()> {
-        let (key, number) = (&other.public_key, other.number);
-        let ips = format!("192.168.241.{number}/32,fd00::{number}/128");
-        self.wg(&format!("set wg1 peer {key} allowed-ips {ips} {more}")).map(drop)
-    }
-
-    fn v4(&self) -> String {
-        self.machine.address().to_string()
-    }
-
-    fn v6(&self) -> String {
-        format!("[fd77::{}]", self.number)
-    }
-
-    /// One echo, of so many bytes.
-    fn ping(&self, to: &str, bytes: u32) -> Result<()> {
-        let arguments = ["-c", "1", "-W", "2", "-s", &bytes.to_string(), to];
-        self.machine.run("ping", &arguments)?.success(&format!("ping {to}")).map(drop)
-    }
-
-    fn reaches(&self, other: &Self) -> Result<()> {
-        let number = other.number;
-        wait_for("IPv4 through the tunnel", PATIENCE, || self.ping(&format!("192.168.241.{number}"), 56))?;
-        wait_for("IPv6 through the tunnel", PATIENCE, || self.ping(&format!("fd00::{number}"), 56))
-    }
-
-    fn endpoint_of(&self, other: &Self) -> Result<String> {
-        let text = self.wg("show wg1 endpoints")?;
-        let line = text.lines().find(|line| line.starts_with(&other.public_key)).with_context(|| text.clone())?;
-        Ok(line.split_whitespace().nth(1).unwrap_or_default().to_owned())
-    }
-}
+use common::{End, PATIENCE};
+use servos_lab::{Lab, Programs, wait_for};
 
 #[test]
 fn both_families_inside_and_outside_with_a_pre_shared_key_and_roaming() -> Result<()> {
     let lab = Lab::new()?;
-    let (one, two) = (End::new(&lab, 1, true)?, End::new(&lab, 2, true)?);
+    let (one, two) = (End::ours(&lab, 1)?, End::ours(&lab, 2)?);
     let psk = one.machine.sh("umask 77; wg genpsk | tee /run/psk")?.success("wg genpsk")?;
     two.machine.write("/run/psk", &psk)?;
-    one.peer(&two, &format!("preshared-key /run/psk endpoint {}:10000", two.v4()))?;
+    one.peer(&two, &format!("preshared-key /run/psk {}", two.at()))?;
     two.peer(&one, "preshared-key /run/psk")?;
     one.reaches(&two)?;
     two.reaches(&one)?;
     ensure!(one.wg("show wg1 preshared-keys")?.contains(psk.trim()), "the pre-shared key is not shown");
 
-    one.wg(&format!("set wg1 peer {} endpoint {}:10000", two.public_key, two.v6()))?;
+    one.wg(&format!("set wg1 peer {} endpoint {}:10000", two.key, two.v6()))?;
     one.reaches(&two)?;
     ensure!(two.endpoint_of(&one)? == format!("{}:10000", one.v6()), "{}", two.endpoint_of(&one)?);
 
@@ -111,17 +35,17 @@ fn both_families_inside_and_outside_with_a_pre_shared_key_and_roaming() -> Resul
     ensure!(one.wg("show wg1 listen-port")?.trim() == "10001", "the port was given up");
     one.reaches(&two)?;
 
-    // A wrong key locks out, the right one lets in again.
+    // Neither the same private key nor another pre-shared key disturbs what was agreed: no handshake comes of them.
     one.machine.sh("umask 77; wg genpsk > /run/other")?.success("wg genpsk")?;
-    one.wg(&format!("set wg1 peer {} preshared-key /run/other", two.public_key))?;
+    one.wg(&format!("set wg1 peer {} preshared-key /run/other", two.key))?;
     one.wg("set wg1 private-key /run/key")?;
-    one.ping("192.168.241.2", 56).context("the key that was there ended the session")?;
-    // Another, and the first again: all is agreed anew.
-    one.machine.sh("umask 77; wg genkey > /run/another")?.success("wg genkey")?;
-    one.wg("set wg1 private-key /run/another")?;
-    one.wg("set wg1 private-key /run/key")?;
-    ensure!(one.ping("192.168.241.2", 56).is_err(), "another pre-shared key works");
-    one.wg(&format!("set wg1 peer {} preshared-key /run/psk", two.public_key))?;
+    one.ping("192.168.241.2")?;
+
+    // In a handshake a wrong key locks out, the right one lets in again.
+    one.wg(&format!("set wg1 peer {} remove", two.key))?;
+    one.peer(&two, &format!("preshared-key /run/other {}", two.at()))?;
+    ensure!(one.ping("192.168.241.2").is_err(), "another pre-shared key works");
+    one.wg(&format!("set wg1 peer {} preshared-key /run/psk", two.key))?;
     one.reaches(&two)
 }
 
@@ -131,9 +55,9 @@ const TAKE_PORT: &str =
 #[test]
 fn another_port_for_which_too_little_is_left_leaves_what_was_there() -> Result<()> {
     let lab = Lab::new()?;
-    let (one, two) = (End::new(&lab, 1, true)?, End::new(&lab, 2, true)?);
-    one.peer(&two, &format!("endpoint {}:10000", two.v4()))?;
-    two.peer(&one, &format!("endpoint {}:10000", one.v4()))?;
+    let (one, two) = (End::ours(&lab, 1)?, End::ours(&lab, 2)?);
+    one.peer(&two, &two.at())?;
+    two.peer(&one, &one.at())?;
     one.reaches(&two)?;
     let pid = one.tunnel.as_ref().context("it runs")?.pid();
     let open = one.machine.sh(&format!("ls /proc/{pid}/fd | sort -n | tail -1"))?.success("ls")?;
@@ -154,18 +78,18 @@ fn another_port_for_which_too_little_is_left_leaves_what_was_there() -> Result<(
 #[test]
 fn who_may_send_from_where_moves_with_the_allowed_ips() -> Result<()> {
     let lab = Lab::new()?;
-    let (one, two) = (End::new(&lab, 1, true)?, End::new(&lab, 2, true)?);
-    one.peer(&two, &format!("endpoint {}:10000", two.v4()))?;
+    let (one, two) = (End::ours(&lab, 1)?, End::ours(&lab, 2)?);
+    one.peer(&two, &two.at())?;
     two.peer(&one, "")?;
     one.reaches(&two)?;
     // A prefix that is longer, and another's: what two sends is not taken for that peer's.
     let stranger = one.machine.sh("wg genkey | wg pubkey")?.success("wg")?;
     let stranger = stranger.trim();
     one.wg(&format!("set wg1 peer {stranger} allowed-ips 192.168.241.2/32"))?;
-    ensure!(two.ping("192.168.241.1", 56).is_err(), "it spoke for an address that is another's");
-    two.ping("fd00::1", 56)?;
+    ensure!(two.ping("192.168.241.1").is_err(), "it spoke for an address that is another's");
+    two.ping("fd00::1")?;
     one.wg(&format!("set wg1 peer {stranger} remove"))?;
-    ensure!(two.ping("192.168.241.1", 56).is_err(), "the prefix came back by itself");
+    ensure!(two.ping("192.168.241.1").is_err(), "the prefix came back by itself");
     one.peer(&two, "")?;
     two.reaches(&one)
 }
@@ -173,44 +97,41 @@ fn who_may_send_from_where_moves_with_the_allowed_ips() -> Result<()> {
 #[test]
 fn kept_alive_without_a_packet_and_with_a_new_key() -> Result<()> {
     let lab = Lab::new()?;
-    let (one, two) = (End::new(&lab, 1, true)?, End::new(&lab, 2, true)?);
+    let (mut one, two) = (End::ours(&lab, 1)?, End::ours(&lab, 2)?);
     two.peer(&one, "")?;
-    one.peer(&two, &format!("endpoint {}:10000 persistent-keepalive 1", two.v4()))?;
+    one.peer(&two, &format!("{} persistent-keepalive 1", two.at()))?;
     wait_for("a handshake that nobody asked for", PATIENCE, || {
         ensure!(!two.wg("show wg1 latest-handshakes")?.trim().ends_with("\t0"), "none yet");
         Ok(())
     })?;
-    let heard = || -> Result<u64> {
-        let text = two.wg("show wg1 transfer")?;
-        text.split_whitespace().nth(1).and_then(|bytes| bytes.parse().ok()).with_context(|| text.clone())
-    };
-    let before = heard()?;
+    let before = two.received()?;
     wait_for("keepalives", PATIENCE, || {
-        ensure!(heard()? >= before + 3 * 32, "{} bytes after {before}", heard()?);
+        let received = two.received()?;
+        ensure!(received >= before + 3 * 32, "{received} bytes after {before}");
         Ok(())
     })?;
 
     let key = one.machine.sh("umask 77; wg genkey > /run/new; wg pubkey < /run/new")?.success("wg genkey")?;
     one.wg("set wg1 private-key /run/new")?;
-    ensure!(two.ping("192.168.241.1", 56).is_err(), "the key before still works");
-    two.wg(&format!("set wg1 peer {} remove", one.public_key))?;
-    let renewed = End { public_key: key.trim().to_owned(), ..one };
-    two.peer(&renewed, "")?;
-    renewed.reaches(&two)
+    ensure!(two.ping("192.168.241.1").is_err(), "the key before still works");
+    two.wg(&format!("set wg1 peer {} remove", one.key))?;
+    one.key = key.trim().to_owned();
+    two.peer(&one, "")?;
+    one.reaches(&two)
 }
 
 #[test]
 fn large_packets_and_large_configurations() -> Result<()> {
     let lab = Lab::new()?;
-    let (one, two) = (End::new(&lab, 1, true)?, End::new(&lab, 2, true)?);
-    one.peer(&two, &format!("endpoint {}:10000", two.v4()))?;
+    let (one, two) = (End::ours(&lab, 1)?, End::ours(&lab, 2)?);
+    one.peer(&two, &two.at())?;
     two.peer(&one, "")?;
     one.reaches(&two)?;
     for end in [&one, &two] {
         end.machine.sh("ip link set wg1 mtu 34816")?.success("ip")?;
     }
-    one.ping("192.168.241.2", 34_000)?;
-    two.ping("fd00::1", 34_000)?;
+    one.inside("ping -c 1 -W 2 -s 34000 192.168.241.2")?;
+    two.inside("ping -c 1 -W 2 -s 34000 fd00::1")?;
 
     let make = "{ echo '[Interface]'; echo PrivateKey=$(cat /run/key); \
                 for p in 1 2 3; do echo '[Peer]'; echo PublicKey=$(wg genkey | wg pubkey); \
@@ -229,8 +150,8 @@ fn large_packets_and_large_configurations() -> Result<()> {
 #[test]
 fn padding_stays_within_an_mtu_that_is_set_afterwards_or_changed_among_packets() -> Result<()> {
     let lab = Lab::new()?;
-    let (one, two) = (End::new(&lab, 1, true)?, End::new(&lab, 2, true)?);
-    one.peer(&two, &format!("endpoint {}:10000", two.v4()))?;
+    let (one, two) = (End::ours(&lab, 1)?, End::ours(&lab, 2)?);
+    one.peer(&two, &two.at())?;
     two.peer(&one, "")?;
     one.reaches(&two)?;
     // Bytes that an echo takes on the way out, of a packet of `length`; a handshake or keepalive beside it is more.
@@ -241,7 +162,7 @@ fn padding_stays_within_an_mtu_that_is_set_afterwards_or_changed_among_packets()
     let sealed = |length: u32| -> Result<()> {
         wait_for("an echo that is padded to the MTU alone", PATIENCE, || {
             let before = sent()?;
-            one.ping("192.168.241.2", length - 28)?;
+            one.inside(&format!("ping -c 1 -W 2 -s {} 192.168.241.2", length - 28))?;
             let took = sent()? - before;
             ensure!(took == length + 32, "{took} bytes for {length}");
             Ok(())
@@ -256,7 +177,7 @@ fn padding_stays_within_an_mtu_that_is_set_afterwards_or_changed_among_packets()
 #[test]
 fn answers_leave_from_the_address_that_was_asked_and_not_from_one_that_is_gone() -> Result<()> {
     let lab = Lab::new()?;
-    let (one, two) = (End::new(&lab, 1, true)?, End::new(&lab, 2, true)?);
+    let (one, two) = (End::ours(&lab, 1)?, End::ours(&lab, 2)?);
     one.machine.sh("ip addr add 10.77.9.1/16 dev eth0 && ip addr add fd77::91/64 dev eth0 nodad")?.success("ip")?;
     one.peer(&two, "")?;
     for asked in ["10.77.9.1:10000", "[fd77::91]:10000"] {
@@ -273,10 +194,10 @@ fn answers_leave_from_the_address_that_was_asked_and_not_from_one_that_is_gone()
 #[test]
 fn with_the_real_wireguard_go_across_restarts_of_either_side() -> Result<()> {
     let lab = Lab::new()?;
-    let (mut ours, mut theirs) = (End::new(&lab, 1, true)?, End::new(&lab, 2, false)?);
+    let (mut ours, mut theirs) = (End::ours(&lab, 1)?, End::theirs(&lab, 2)?);
     let meet = |ours: &End, theirs: &End| -> Result<()> {
-        ours.peer(theirs, &format!("endpoint {}:10000", theirs.v4()))?;
-        theirs.peer(ours, &format!("endpoint {}:10000", ours.v4()))
+        ours.peer(theirs, &theirs.at())?;
+        theirs.peer(ours, &ours.at())
     };
     meet(&ours, &theirs)?;
     ours.reaches(&theirs)?;
@@ -288,9 +209,7 @@ fn with_the_real_wireguard_go_across_restarts_of_either_side() -> Result<()> {
             ensure!(!end.machine.sh("ip link show wg1")?.status.success(), "wg1 is still there");
             Ok(())
         })?;
-        end.start(restart_ours)?;
-        end.wg("set wg1 private-key /run/key listen-port 10000")?;
-        end.up()?;
+        end.start()?;
         meet(&ours, &theirs)?;
         // Whoever was restarted first: it has nothing, the other has keys of before.
         ours.reaches(&theirs)?;
@@ -308,6 +227,10 @@ fn in_the_background_and_gone_with_its_interface() -> Result<()> {
     machine.run("wg", &["set", "wg7", "listen-port", "4000", "fwmark", "0x51"])?.success("wg set")?;
     let shown = machine.run("wg", &["show", "wg7"])?.success("wg show")?;
     ensure!(shown.contains("listening port: 4000") && shown.contains("fwmark: 0x51"), "{shown}");
+    let listens = machine.sh("ss -Hxlp | grep wg7.sock")?.success("who listens at wg7.sock")?;
+    let pid = listens.split("pid=").nth(1).and_then(|rest| rest.split(',').next()).context(listens.clone())?;
+    let session = machine.run("ps", &["-o", "sid=", "-p", pid])?.success("ps")?;
+    ensure!(session.trim() == pid, "{pid} is in session {session}, which a terminal ends");
     let again = machine.run(&agent, &["tunnel", "wg7"])?;
     ensure!(again.status.code() == Some(1) && again.stderr.contains("interface wg7 exists already"), "{}", again.all());
     let wrong = machine.run(&agent, &["tunnel", "no/name"])?;

@@ -132,5 +132,10 @@ fn a_kept_state_that_is_cut_is_asked_for_again() -> Result<()> {
     servers[0].kill_agent()?;
     servers[0].machine.sh("truncate -s 100 /var/lib/servos/mesh-state.bin")?.success("truncate")?;
     servers[0].start_agent()?;
-    wait_for("the whole state", Duration::from_secs(30), || reach_each_other(&servers))
+    wait_for("the whole state", Duration::from_secs(30), || reach_each_other(&servers))?;
+    wait_for("nothing to complain of", Duration::from_secs(30), || {
+        let problems = servers[0].status()?["problems"].to_string();
+        ensure!(!problems.contains("mesh-state.bin"), "{problems}");
+        Ok(())
+    })
 }

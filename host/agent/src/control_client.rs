@@ -95,16 +95,6 @@ impl ControlClient {
         self.accepted(self.arrived(request.timeout(REQUEST_TIMEOUT).send().await)?).await.map(drop)
     }
 
-    /// Tells the public half of this server's key; once it has it, again is no harm.
-    ///
-    /// # Errors
-    ///
-    /// [`ControlError`]
-    pub async fn publish_key(&self, public_key: PublicKey) -> Result<(), ControlError> {
-        let request = self.request(Method::PUT, "/api/v1/server/key").json(&KeyRotation { public_key });
-        self.accepted(self.arrived(request.timeout(REQUEST_TIMEOUT).send().await)?).await.map(drop)
-    }
-
     /// Leaves the mesh.
     ///
     /// # Errors
@@ -115,18 +105,21 @@ impl ControlClient {
         self.accepted(self.arrived(request.timeout(REQUEST_TIMEOUT).send().await)?).await.map(drop)
     }
 
-    /// Asks for the mesh state; with `known`, only if it differs, for what changed since, and the answer may be held.
+    /// Asks for the mesh state; with `known`, only if it differs, and the answer may be held; with `deltas`, for what
+    /// changed since.
     ///
     /// # Errors
     ///
     /// [`ControlError`]; the state that is there stays.
-    pub async fn poll(&self, known: Option<Revision>) -> Result<Polled, ControlError> {
+    pub async fn poll(&self, known: Option<Revision>, deltas: bool) -> Result<Polled, ControlError> {
         let mut request = self.request(Method::GET, "/api/v1/mesh/config");
         if let Some(revision) = known {
             request = request
                 .header(IF_NONE_MATCH, revision.etag())
-                .header(A_IM, DELTA_MANIPULATION)
                 .header("prefer", format!("wait={}", POLL_WAIT.as_secs()));
+            if deltas {
+                request = request.header(A_IM, DELTA_MANIPULATION);
+            }
         }
         let sent = tokio::time::timeout(POLL_WAIT + POLL_GRACE, request.send()).await;
         let sent = sent.map_err(|_| ControlError::Silent { url: self.url.clone() })?;
@@ -167,7 +160,11 @@ impl ControlClient {
             return Err(unusable("it leads on from another revision than the one in force".to_owned()));
         }
         let tag = Revision::from_etag(text(&response, ETAG.as_str())).ok();
-        let body = self.body(response, MAX_DELTA_BYTES).await?;
+        let body = self.body(response, MAX_DELTA_BYTES).await.map_err(|error| match error {
+            // The whole may well be allowed.
+            ControlError::TooLong { limit, .. } => unusable(format!("it is longer than {limit} bytes")),
+            other => other,
+        })?;
         let delta = tokio::task::spawn_blocking(move || MeshDelta::parse(body))
             .await
             .map_err(|error| ControlError::Client(error.to_string()))?
@@ -196,7 +193,8 @@ impl ControlClient {
             if error.is_timeout() && !error.is_connect() {
                 return ControlError::Silent { url: self.url.clone() };
             }
-            ControlError::Unreachable { url: self.url.clone(), problem: innermost(&error) }
+            let (problem, broke_off) = (innermost(&error), !error.is_connect());
+            ControlError::Unreachable { url: self.url.clone(), problem, broke_off }
         })
     }
 
@@ -240,6 +238,7 @@ impl ControlClient {
             let chunk = response.chunk().await.map_err(|error| ControlError::Unreachable {
                 url: self.url.clone(),
                 problem: format!("its answer broke off: {}", innermost(&error)),
+                broke_off: true,
             })?;
             let Some(chunk) = chunk else { return Ok(body.freeze()) };
             if body.len() + chunk.len() > limit {
@@ -251,6 +250,23 @@ impl ControlClient {
 
     fn foreign(&self, problem: String) -> ControlError {
         ControlError::Foreign { url: self.url.clone(), problem }
+    }
+}
+
+/// What tells the control plane this server's key.
+pub trait Publish: Send + Sync + 'static {
+    /// Tells the public half; once it has it, again is no harm.
+    ///
+    /// # Errors
+    ///
+    /// [`ControlError`]
+    fn publish_key(&self, public_key: PublicKey) -> impl Future<Output = Result<(), ControlError>> + Send;
+}
+
+impl Publish for ControlClient {
+    async fn publish_key(&self, public_key: PublicKey) -> Result<(), ControlError> {
+        let request = self.request(Method::PUT, "/api/v1/server/key").json(&KeyRotation { public_key });
+        self.accepted(self.arrived(request.timeout(REQUEST_TIMEOUT).send().await)?).await.map(drop)
     }
 }
 
@@ -289,13 +305,15 @@ pub enum ControlError {
     /// TLS or the HTTP client could not be set up.
     #[error("cannot set up the connection to the control plane: {0}")]
     Client(String),
-    /// No connection.
+    /// No connection, or none that lasted.
     #[error("cannot reach the control plane at {url}: {problem}")]
     Unreachable {
         /// Where.
         url: String,
         /// Why.
         problem: String,
+        /// Whether there was a connection, which ended before the answer did.
+        broke_off: bool,
     },
     /// A connection and no answer.
     #[error("the control plane at {url} accepts connections and does not answer")]

@@ -83,7 +83,8 @@ pub fn load(paths: &Paths) -> Result<Commissioned, IdentityError> {
     Ok(Commissioned { identity, private_key, credential })
 }
 
-/// Keeps what commissioning brought; `identity.json` last, since its presence means that all is there.
+/// Keeps what commissioning brought; `identity.json` last, since its presence means that all is there. What an earlier
+/// life left goes first: a decommissioning may have been cut off.
 ///
 /// # Errors
 ///
@@ -94,6 +95,7 @@ pub fn store(paths: &Paths, commissioned: &Commissioned) -> Result<(), IdentityE
     };
     let folder = paths.state.clone();
     durable_file::private_folder(&folder).map_err(|source| IdentityError::Write { path: folder, source })?;
+    forget(paths)?;
     write(paths.private_key(), commissioned.private_key.to_base64().as_bytes())?;
     write(paths.credential(), commissioned.credential.as_bytes())?;
     let mut text = serde_json::to_vec_pretty(&commissioned.identity)
@@ -102,13 +104,14 @@ pub fn store(paths: &Paths, commissioned: &Commissioned) -> Result<(), IdentityE
     write(paths.identity(), &text)
 }
 
-/// Forgets who this server is. What is not there is no error.
+/// Forgets who this server is; `identity.json` first, since without it nothing of the rest counts. What is not there is
+/// no error.
 ///
 /// # Errors
 ///
-/// The file that could not be removed.
+/// The file that could not be removed; to be done again.
 pub fn forget(paths: &Paths) -> Result<(), IdentityError> {
-    let paths = [
+    let files = [
         paths.identity(),
         paths.credential(),
         paths.key_rotation(),
@@ -118,15 +121,10 @@ pub fn forget(paths: &Paths) -> Result<(), IdentityError> {
         paths.mesh_deltas(),
         paths.handshakes(),
     ];
-    for path in paths {
-        match std::fs::remove_file(&path) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => {
-                return Err(IdentityError::Write { path, source: error });
-            }
-            _ => {}
-        }
+    for path in files {
+        durable_file::remove(&path).map_err(|source| IdentityError::Write { path, source })?;
     }
-    Ok(())
+    durable_file::sweep(&paths.state).map_err(|source| IdentityError::Write { path: paths.state.clone(), source })
 }
 
 /// Why there is no usable identity.

@@ -17,6 +17,7 @@ use servos_mesh::{MeshDelta, MeshState, Own, PeerTable};
 use sha2::{Digest, Sha256};
 use tracing::warn;
 
+use crate::durable_file;
 use crate::limits::{KEPT_DELTAS_SHARE, MAX_KEPT_DELTAS, MIN_KEPT_DELTAS};
 use crate::paths::Paths;
 use crate::poll::chain;
@@ -25,7 +26,7 @@ use crate::state_file::{self, StateFileError};
 /// Length and SHA-256 of an entry.
 const ENTRY_HEAD: usize = 4 + 32;
 
-/// What is kept, and what is still to be written. Whatever fails is tried again with the next change.
+/// What is kept, and what is still to be written. Whatever fails is tried again with the next change, or by `write`.
 pub struct KeptState {
     state_path: PathBuf,
     deltas_path: PathBuf,
@@ -78,7 +79,7 @@ impl KeptState {
     ///
     /// # Errors
     ///
-    /// [`StateFileError::Write`]; what was kept before is still there.
+    /// [`StateFileError::Write`]; the whole kept before is still there, and unless `disowned` what leads on from it.
     pub fn keep_whole(&mut self, state: Arc<MeshState>, disowned: bool) -> Result<(), StateFileError> {
         (self.base, self.base_is_written) = (Some(state), false);
         self.disowned |= disowned;
@@ -104,16 +105,21 @@ impl KeptState {
         self.total > MIN_KEPT_DELTAS.max(whole / KEPT_DELTAS_SHARE)
     }
 
-    fn write(&mut self) -> Result<(), StateFileError> {
+    /// Writes what is not on disk yet.
+    ///
+    /// # Errors
+    ///
+    /// [`StateFileError::Write`]; to be done again.
+    pub fn write(&mut self) -> Result<(), StateFileError> {
         let failed = |source| StateFileError::Write { path: self.deltas_path.clone(), source };
         if let Some(base) = self.base.as_ref().filter(|_| !self.base_is_written) {
             if self.disowned {
-                remove(&self.deltas_path).map_err(failed)?;
+                durable_file::remove(&self.deltas_path).map_err(failed)?;
                 self.disowned = false;
             }
             state_file::store(&self.state_path, base)?;
             self.base_is_written = true;
-            remove(&self.deltas_path).map_err(failed)?;
+            durable_file::remove(&self.deltas_path).map_err(failed)?;
         }
         let unwritten = &self.deltas[self.written..];
         if !unwritten.is_empty() {
@@ -179,7 +185,7 @@ fn append(path: &Path, length: u64, deltas: &[Arc<MeshDelta>]) -> io::Result<u64
     file.sync_data()?;
     if length == 0 {
         // The file may be new.
-        sync_folder(path)?;
+        durable_file::sync_folder(path)?;
     }
     Ok(length + entries.len() as u64)
 }
@@ -192,16 +198,4 @@ fn read(path: &Path) -> io::Result<Bytes> {
         Err(error) => return Err(error),
     };
     Ok(bytes.into())
-}
-
-fn remove(path: &Path) -> io::Result<()> {
-    match std::fs::remove_file(path) {
-        Ok(()) => sync_folder(path),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
-        Err(error) => Err(error),
-    }
-}
-
-fn sync_folder(path: &Path) -> io::Result<()> {
-    File::open(path.parent().ok_or(io::ErrorKind::InvalidInput)?)?.sync_all()
 }

@@ -10,7 +10,6 @@
 
 use std::fs;
 use std::io;
-use std::path::Path;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use serde::{Deserialize, Serialize};
@@ -55,19 +54,29 @@ impl Rotation {
         self.seen.get_or_insert(seconds(now));
     }
 
-    /// When the key before is not answered any more; none before the mesh has the next.
-    pub fn ends(&self) -> Option<SystemTime> {
-        let seen = self.seen?;
-        Some(UNIX_EPOCH + Duration::from_secs(seen.saturating_add(self.transition)))
+    /// How long both keys are answered after the mesh has the next.
+    pub fn transition(&self) -> Duration {
+        Duration::from_secs(self.transition)
     }
 
-    /// What is left of the transition; none before the mesh has the next key. A clock that was set back makes it no
-    /// longer than it was at first.
+    /// What is left of the transition for an agent that starts; none before the mesh has the next key. A clock that was
+    /// set back makes it no longer than it was at first.
     pub fn left(&self, now: SystemTime) -> Option<Duration> {
-        let left = self.ends()?.duration_since(now).unwrap_or_default();
-        Some(left.min(Duration::from_secs(self.transition)))
+        let ends = UNIX_EPOCH + Duration::from_secs(self.seen?.saturating_add(self.transition));
+        Some(ends.duration_since(now).unwrap_or_default().min(self.transition()))
+    }
+
+    /// Whether an agent can have written it.
+    fn is_credible(&self, now: SystemTime) -> bool {
+        let latest = seconds(now).saturating_add(YEAR);
+        self.transition <= MAX_KEY_TRANSITION.as_secs()
+            && self.begun <= latest
+            && self.seen.is_none_or(|seen| seen <= latest)
     }
 }
+
+/// A time that lies further ahead is a damaged file's.
+const YEAR: u64 = 365 * 24 * 3_600;
 
 fn seconds(time: SystemTime) -> u64 {
     time.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs()
@@ -104,19 +113,15 @@ pub fn load(paths: &Paths, present: &PublicKey) -> Result<Option<Next>, Identity
     if key.public_key() == *present {
         return clear(paths).map(|()| None);
     }
-    let rotation = serde_json::from_slice(&text).ok().filter(|rotation: &Rotation| {
-        rotation.transition <= MAX_KEY_TRANSITION.as_secs() && rotation.begun <= seconds(SystemTime::now()) + YEAR
-    });
+    let now = SystemTime::now();
+    let rotation = serde_json::from_slice(&text).ok().filter(|rotation: &Rotation| rotation.is_credible(now));
     let rotation = rotation.unwrap_or_else(|| {
         // The mesh may have the key: what is sure is that both must be answered.
         warn!(path = %path_of_rotation.display(), "damaged: the rotation of the key begins its transition again");
-        Rotation::begin(SystemTime::now(), KEY_TRANSITION)
+        Rotation::begin(now, KEY_TRANSITION)
     });
     Ok(Some(Next { key, rotation }))
 }
-
-/// A beginning that lies further ahead is a damaged file's.
-const YEAR: u64 = 365 * 24 * 3_600;
 
 /// Keeps the next key, and that a rotation is under way. When this returns somebody may be told of the key.
 ///
@@ -160,15 +165,8 @@ pub fn finish(paths: &Paths, key: &PrivateKey) -> Result<(), IdentityError> {
 ///
 /// The file that could not be removed.
 pub fn clear(paths: &Paths) -> Result<(), IdentityError> {
-    remove(&paths.key_rotation())?;
-    remove(&paths.next_private_key())
-}
-
-fn remove(path: &Path) -> Result<(), IdentityError> {
-    match fs::remove_file(path) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => {
-            Err(IdentityError::Write { path: path.to_owned(), source: error })
-        }
-        _ => Ok(()),
+    for path in [paths.key_rotation(), paths.next_private_key()] {
+        durable_file::remove(&path).map_err(|source| IdentityError::Write { path, source })?;
     }
+    Ok(())
 }

@@ -2,7 +2,7 @@
 
 use parking_lot::Mutex;
 use servos_mesh::PublicKey;
-use servos_tunnel::{OwnKeys, PrivateKey};
+use servos_tunnel::OwnKeys;
 
 use crate::report::SharedTunnel;
 
@@ -18,12 +18,12 @@ impl KeyRing {
         Self { keys: Mutex::new(keys), tunnel }
     }
 
-    /// The key that peers know this server by.
-    pub fn present(&self) -> PrivateKey {
-        self.keys.lock().present.clone()
+    /// All of them.
+    pub fn held(&self) -> OwnKeys {
+        self.keys.lock().clone()
     }
 
-    /// Its public half.
+    /// The key that peers know this server by.
     pub fn public_key(&self) -> PublicKey {
         self.keys.lock().present.public_key()
     }

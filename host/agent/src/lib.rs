@@ -6,14 +6,16 @@
 #![deny(unsafe_code)]
 
 pub mod cli;
+pub mod clock;
 pub mod control_client;
-mod durable_file;
+pub mod durable_file;
 pub mod executors;
 mod guests;
 pub mod identity;
 pub mod kept_state;
+pub mod key_due;
 pub mod key_files;
-mod key_ring;
+pub mod key_ring;
 pub mod key_rotation;
 pub mod limits;
 mod metrics;
@@ -21,9 +23,11 @@ pub mod paths;
 mod pinned_tls;
 pub mod poll;
 mod report;
+pub mod rotation_handle;
 pub mod run;
 mod service_unit;
 pub mod settings;
 pub mod snapshots;
 pub mod state_file;
 mod status_socket;
+mod taken_back;

@@ -26,6 +26,10 @@ pub const POLL_BACKOFF: (Duration, Duration) = (Duration::from_millis(500), Dura
 /// Longest `Retry-After` that is believed: a mistaken one must not silence a server for a day.
 pub const RETRY_AFTER_CEILING: Duration = Duration::from_secs(600);
 
+/// Answers that broke off in a row before the whole is asked for in place of what changed: it may be the change that the
+/// control plane fails over, and one or two are a restart of it.
+pub const DELTA_ATTEMPTS: u32 = 3;
+
 /// First and longest pause before an executor that failed tries again.
 pub const APPLY_BACKOFF: (Duration, Duration) = (Duration::from_millis(500), Duration::from_secs(60));
 
@@ -51,8 +55,20 @@ pub const MIN_ROTATE_KEY_EVERY: Duration = Duration::from_secs(2 * 3_600);
 /// Rotations by themselves are put off by up to this part of their interval, so that servers do not rotate in step.
 pub const ROTATE_KEY_JITTER: f64 = 0.1;
 
+/// Pause before a rotation by itself is begun again that the control plane refused: it refuses for a reason that a person
+/// has to do away with, and each attempt makes a key and writes it.
+pub const REFUSED_ROTATION_PAUSE: Duration = Duration::from_secs(3_600);
+
 /// A key that the control plane took and that has not come back in a mesh state is told again after so long.
 pub const PUBLISH_KEY_AGAIN: Duration = Duration::from_secs(30);
+
+/// How often that pause doubles at most, once for each time that somebody else took the record of this server back: after
+/// eight hours a copy of it has been noticed, or never is.
+pub const MAX_PUBLISH_DOUBLINGS: u32 = 10;
+
+/// A server whose record was not taken back for so long has no copy: longer than the longest of these pauses, of which
+/// the copy has the same.
+pub const TAKEN_BACK_FORGOTTEN: Duration = Duration::from_secs(24 * 3_600);
 
 /// Longest sleep of the rotation: clocks are set, and machines suspended.
 pub const ROTATION_CHECK: Duration = Duration::from_secs(600);

@@ -114,6 +114,7 @@ mod tests {
     fn counts_levels_reasons_and_plugins_are_told_apart() {
         let text = render(&json!({
             "healthy": true,
+            "server": { "key_rotation": { "phase": "publishing" } },
             "control": { "updates": { "whole": 1, "delta": 6 } },
             "executors": [{ "name": "tunnel", "failures": 2, "detail": {
                 "port": 51820,
@@ -124,6 +125,7 @@ mod tests {
         }));
         for line in [
             "servos_agent_healthy 1",
+            "servos_agent_key_rotation 1",
             "servos_mesh_updates_total{kind=\"delta\"} 6",
             "servos_executor_failures{executor=\"tunnel\"} 2",
             "servos_tunnel_port 51820",
@@ -138,6 +140,8 @@ mod tests {
         ] {
             assert!(text.lines().any(|have| have == line), "{line} is not in\n{text}");
         }
+        let at_rest = render(&json!({ "server": { "key_rotation": null } }));
+        assert!(at_rest.lines().any(|line| line == "servos_agent_key_rotation 0"), "{at_rest}");
         // Each metric is described once.
         let mut described: Vec<_> = text.lines().filter(|line| line.starts_with("# TYPE")).collect();
         let all = described.len();

@@ -16,7 +16,7 @@ use tracing::{info, warn};
 use crate::control_client::{ControlClient, ControlError, Polled};
 use crate::kept_state::KeptState;
 use crate::key_ring::KeyRing;
-use crate::limits::{POLL_BACKOFF, POLL_PAUSE};
+use crate::limits::{DELTA_ATTEMPTS, POLL_BACKOFF, POLL_PAUSE};
 use crate::state_file::StateFileError;
 
 /// What `status` says of the control plane.
@@ -82,16 +82,17 @@ pub struct Poller {
 }
 
 impl Poller {
-    /// A poller that publishes to `table`.
+    /// A poller that publishes to `table`. With what is kept comes why it could not be used, if it could not.
     pub fn new(
         client: ControlClient,
-        kept: KeptState,
+        (kept, state_file_error): (KeptState, Option<String>),
         address: MeshAddress,
         keys: Arc<KeyRing>,
         endpoint: EndpointReport,
         table: watch::Sender<Arc<PeerTable>>,
     ) -> Self {
-        let status = Arc::new(Mutex::new(ControlStatus { url: client.url().to_owned(), ..Default::default() }));
+        let url = client.url().to_owned();
+        let status = Arc::new(Mutex::new(ControlStatus { url, state_file_error, ..Default::default() }));
         Self { client, kept: Arc::new(Mutex::new(kept)), address, keys, endpoint, table, status }
     }
 
@@ -105,15 +106,25 @@ impl Poller {
         // After any failure to use an answer the revision is forgotten, and the whole is asked for.
         let mut known = self.known_revision();
         let mut endpoint_reported = false;
+        let mut broke_off = 0;
         loop {
             if !endpoint_reported {
                 // What stands in the way of this stands in the way of the poll, which says so.
                 endpoint_reported = self.client.report_endpoint(&self.endpoint).await.is_ok();
             }
+            self.follow_key().await;
             let asked_at = Instant::now();
-            match self.client.poll(known).await {
+            let polled = self.client.poll(known, broke_off < DELTA_ATTEMPTS).await;
+            broke_off = match &polled {
+                Ok(_) => 0,
+                Err(ControlError::Unreachable { broke_off: true, .. }) => broke_off + 1,
+                // That nobody is there says nothing of what would be answered.
+                Err(_) => broke_off,
+            };
+            match polled {
                 Ok(Polled::Unchanged { held }) => {
                     self.succeeded();
+                    self.keep_again().await;
                     if !held {
                         tokio::time::sleep(jittered(POLL_PAUSE).saturating_sub(asked_at.elapsed())).await;
                     }
@@ -164,7 +175,7 @@ impl Poller {
         if went_back {
             warn!(%revision, before = %before.revision(), "the control plane went back: restored from a backup?");
         }
-        let own = Own { address: self.address, public_key: self.keys.public_key() };
+        let own = self.own();
         let state = Arc::new(state);
         let indexed = state.clone();
         let table = tokio::task::spawn_blocking(move || PeerTable::new(indexed, Some(own)));
@@ -207,24 +218,39 @@ impl Poller {
         self.count(UpdateKind::Delta, servers);
         self.keep(move |kept| kept.keep_delta(delta)).await;
         if table.is_overgrown() || self.kept.lock().is_long() {
-            self.compact(table).await;
+            self.compact(table).await?;
         }
         Ok(revision)
     }
 
+    /// Judges all records anew once this server has another key.
+    async fn follow_key(&self) {
+        let table = self.table.borrow().clone();
+        if table.own().is_some()
+            && table.made_for() != Some(self.own())
+            && let Err(problem) = self.compact(table).await
+        {
+            warn!(problem, "records are judged by this server's key before");
+        }
+    }
+
+    fn own(&self) -> Own {
+        Own { address: self.address, public_key: self.keys.public_key() }
+    }
+
     /// Writes the mesh out whole and goes on from there. It is in force already: nothing waits for this but the next
     /// poll.
-    async fn compact(&self, table: Arc<PeerTable>) {
-        let compacted = tokio::task::spawn_blocking(move || table.compact()).await;
-        let table = match compacted {
-            Ok(Ok(table)) => Arc::new(table),
-            Ok(Err(problem)) => return warn!(problem = chain(&problem), "the mesh cannot be written out whole"),
-            Err(problem) => return warn!(%problem, "the mesh cannot be written out whole"),
-        };
+    async fn compact(&self, table: Arc<PeerTable>) -> Result<(), String> {
+        let failed = |problem| format!("the mesh cannot be written out whole, and the whole is asked for: {problem}");
+        let own = self.own();
+        let compacted = tokio::task::spawn_blocking(move || table.compact(Some(own))).await;
+        let compacted = compacted.map_err(|error| failed(error.to_string()))?;
+        let table = Arc::new(compacted.map_err(|error| failed(chain(&error)))?);
         info!(revision = %table.revision(), bytes = table.base().body().len(), "mesh written out whole");
         let state = table.base().clone();
         self.table.send_replace(table);
         self.keep(move |kept| kept.keep_whole(state, false)).await;
+        Ok(())
     }
 
     fn count(&self, kind: UpdateKind, servers: usize) {
@@ -245,10 +271,19 @@ impl Poller {
             Ok(Err(error)) => Some(chain(&error)),
             Err(error) => Some(error.to_string()),
         };
-        if let Some(problem) = &problem {
+        let mut status = self.status.lock();
+        if let Some(problem) = problem.as_ref().filter(|&problem| status.state_file_error.as_ref() != Some(problem)) {
             warn!(problem, "the mesh state is in force and not on disk");
         }
-        self.status.lock().state_file_error = problem;
+        status.state_file_error = problem;
+    }
+
+    /// What did not get to the disk with its change would wait for the next, which may be weeks away.
+    async fn keep_again(&self) {
+        let is_kept = self.status.lock().state_file_error.is_none();
+        if !is_kept {
+            self.keep(KeptState::write).await;
+        }
     }
 
     fn succeeded(&self) {
@@ -277,11 +312,7 @@ impl Poller {
             status.error = Some(problem);
             status.failures
         };
-        let pause = match retry_after {
-            Some(asked) => asked + jittered(Duration::from_secs(1)),
-            None => jittered(backoff(failures)),
-        };
-        tokio::time::sleep(pause).await;
+        tokio::time::sleep(pause_after(failures, retry_after)).await;
     }
 }
 
@@ -293,8 +324,15 @@ fn warn_of(skipped: &SkippedPeer) {
 const CREDENTIAL_REFUSED: &str = "; was this server deleted there? The mesh goes on as it was. `servos-agent \
      decommission` takes the server out, `servos-agent commission` with a new token then joins again";
 
-/// Pause after so many failures in a row: doubling, bounded.
-pub(crate) fn backoff(failures: u32) -> Duration {
+/// Pause after so many failures in a row: ours, or the longer one that the control plane asks for; never in step with
+/// other servers.
+pub fn pause_after(failures: u32, asked: Option<Duration>) -> Duration {
+    let ours = jittered(backoff(failures));
+    asked.map_or(ours, |asked| ours.max(asked + jittered(Duration::from_secs(1))))
+}
+
+/// Doubling, bounded.
+fn backoff(failures: u32) -> Duration {
     let (first, longest) = POLL_BACKOFF;
     first.saturating_mul(1 << failures.saturating_sub(1).min(16)).min(longest)
 }

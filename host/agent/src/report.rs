@@ -16,9 +16,9 @@ use tokio::sync::watch;
 use crate::executors::driver::{ExecutorStatus, Handle, PlanView};
 use crate::identity::Identity;
 use crate::key_ring::KeyRing;
-use crate::key_rotation::{RotationHandle, RotationStatus};
 use crate::limits::PEERS_LISTED;
 use crate::poll::ControlStatus;
+use crate::rotation_handle::{RotationHandle, RotationStatus};
 use crate::snapshots::instance_key;
 
 /// The tunnel while it is up; shared by its executor and by whoever looks at it.
@@ -44,7 +44,7 @@ pub struct Reporter {
     pub plugins: Arc<PluginHost>,
     /// The tunnel.
     pub tunnel: SharedTunnel,
-    /// Problems of start-up that do not stop the agent, for example a state file that cannot be read.
+    /// Problems of start-up that do not stop the agent, for example a plugin folder that cannot be watched.
     pub start_problems: Vec<String>,
 }
 

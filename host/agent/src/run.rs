@@ -17,6 +17,7 @@ use tokio::sync::{mpsc, watch};
 use tracing::{error, info, warn};
 use tracing_subscriber::EnvFilter;
 
+use crate::clock;
 use crate::control_client::ControlClient;
 use crate::durable_file;
 use crate::executors::driver::{self, Executor, Handle};
@@ -30,6 +31,7 @@ use crate::kept_state::KeptState;
 use crate::key_files;
 use crate::key_ring::KeyRing;
 use crate::key_rotation::{KeyRotation, first_keys};
+use crate::paths::Paths;
 use crate::poll::{Poller, chain};
 use crate::report::Reporter;
 use crate::settings::Settings;
@@ -61,15 +63,29 @@ pub fn main(settings: Settings, arguments: &Arguments) -> Result<ExitCode> {
         bail!("`run` changes network and firewall of this server and needs root: run it with sudo");
     }
     start_log(arguments.log_format);
-    let commissioned = identity::load(&settings.paths)?;
-    std::fs::create_dir_all(&settings.paths.run)
-        .with_context(|| format!("cannot make {}", settings.paths.run.display()))?;
-    let _lock = lock(&settings)?;
+    let (_lock, commissioned) = enter(&settings.paths)?;
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
     runtime.block_on(run(settings, commissioned))?;
     // A plugin call or a probe under way must not hold the end up.
     runtime.shutdown_timeout(Duration::from_secs(2));
     Ok(ExitCode::SUCCESS)
+}
+
+/// Becomes the one agent of this server, and reads who it is. The lock is held before: an agent that is about to end may
+/// be putting another key in its place.
+///
+/// # Errors
+///
+/// Not commissioned, or another agent is there.
+pub fn enter(paths: &Paths) -> Result<(Flock<File>, Commissioned)> {
+    std::fs::create_dir_all(&paths.run).with_context(|| format!("cannot make {}", paths.run.display()))?;
+    let lock = lock(paths)?;
+    let commissioned = identity::load(paths)?;
+    // After the identity, which commissioning writes last: nobody writes there any more.
+    if let Err(problem) = durable_file::sweep(&paths.state) {
+        warn!(%problem, folder = %paths.state.display(), "unfinished files of an agent that was killed stay");
+    }
+    Ok((lock, commissioned))
 }
 
 async fn run(settings: Settings, commissioned: Commissioned) -> Result<()> {
@@ -83,7 +99,7 @@ async fn run(settings: Settings, commissioned: Commissioned) -> Result<()> {
     let own = Own { address: identity.address, public_key: keys.public_key() };
     let mut start_problems = Vec::new();
 
-    let (table, kept) = kept_state(&settings, &identity, own, &mut start_problems)?;
+    let (table, kept, unusable) = kept_state(&settings, &identity, own)?;
     let (table_out, table) = watch::channel(Arc::new(table));
     let (snapshot_out, snapshots) = watch::channel(snapshots::first(table.borrow().clone()));
     let plugins = start_plugins(&settings, &mut start_problems).await?;
@@ -102,8 +118,9 @@ async fn run(settings: Settings, commissioned: Commissioned) -> Result<()> {
         table.clone(),
         (private_key, next_key),
         settings.tunnel.rotate_key_every,
+        clock::system(),
     );
-    let poller = Poller::new(client, kept, identity.address, keys.clone(), endpoint, table_out);
+    let poller = Poller::new(client, (kept, unusable), identity.address, keys.clone(), endpoint, table_out);
     let control = poller.status();
 
     let failover = FailoverPart::new(&settings, plugins.clone(), snapshots.clone());
@@ -183,24 +200,19 @@ impl Executors {
     }
 }
 
-/// The state on disk; an empty mesh if there is none or it cannot be used.
-fn kept_state(
-    settings: &Settings,
-    identity: &Identity,
-    own: Own,
-    problems: &mut Vec<String>,
-) -> Result<(PeerTable, KeptState)> {
-    match KeptState::load(&settings.paths, own) {
-        Ok(Some(kept)) => return Ok(kept),
-        Ok(None) => {}
-        Err(problem) => {
-            warn!(problem = chain(&problem), "starting without peers until the control plane answers");
-            problems.push(chain(&problem));
-        }
+/// The state on disk; an empty mesh if there is none or it cannot be used, and why not.
+fn kept_state(settings: &Settings, identity: &Identity, own: Own) -> Result<(PeerTable, KeptState, Option<String>)> {
+    let unusable = match KeptState::load(&settings.paths, own) {
+        Ok(Some((table, kept))) => return Ok((table, kept, None)),
+        Ok(None) => None,
+        Err(problem) => Some(chain(&problem)),
+    };
+    if let Some(problem) = &unusable {
+        warn!(problem, "starting without peers until the control plane answers");
     }
     let empty = MeshStateBuilder::new([0; 16], &identity.organisation, identity.domain.clone(), Revision(0));
     let empty = empty.build().context("cannot make an empty mesh state")?;
-    Ok((PeerTable::new(Arc::new(empty), Some(own)), KeptState::new(&settings.paths)))
+    Ok((PeerTable::new(Arc::new(empty), Some(own)), KeptState::new(&settings.paths), unusable))
 }
 
 async fn start_plugins(settings: &Settings, problems: &mut Vec<String>) -> Result<Arc<PluginHost>> {
@@ -221,8 +233,8 @@ async fn start_plugins(settings: &Settings, problems: &mut Vec<String>) -> Resul
     Ok(host)
 }
 
-fn lock(settings: &Settings) -> Result<Flock<File>> {
-    let path = settings.paths.lock();
+fn lock(paths: &Paths) -> Result<Flock<File>> {
+    let path = paths.lock();
     let file = File::create(&path).with_context(|| format!("cannot make {}", path.display()))?;
     match Flock::lock(file, FlockArg::LockExclusiveNonblock) {
         Ok(lock) => Ok(lock),

@@ -48,7 +48,8 @@ pub struct TunnelSettings {
     pub wakeup_filter: bool,
     /// Threads each way, 1 to 64; unset: a quarter of the cores, 4 at most.
     pub threads: Option<NonZeroUsize>,
-    /// The key is rotated by itself when it is so old; unset: only when asked.
+    /// The key is rotated by itself when `private-key`, which the end of a transition writes, is so old; unset: only when
+    /// asked.
     #[serde(deserialize_with = "duration")]
     pub rotate_key_every: Option<Duration>,
 }

@@ -15,11 +15,12 @@ use axum::{Json, Router};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use tokio::net::UnixListener;
+use tokio::time::{Instant, timeout_at};
 
-use crate::key_rotation::RotationError;
-use crate::limits::{KEY_TRANSITION, MAX_KEY_TRANSITION, MIN_KEY_TRANSITION};
+use crate::limits::{KEY_TRANSITION, MAX_KEY_TRANSITION, MIN_KEY_TRANSITION, ROTATE_KEY_WAIT};
 use crate::poll::chain;
 use crate::report::Reporter;
+use crate::rotation_handle::{KeyStatus, RotationError};
 
 /// Binds the socket. A stale one is replaced: the agent's lock says that nobody else listens.
 ///
@@ -80,6 +81,9 @@ async fn lookup(State(reporter): State<Arc<Reporter>>, Query(query): Query<Looku
 struct RotateQuery {
     /// Seconds.
     transition: Option<u64>,
+    /// Seconds that the answer may wait for the mesh to have the key.
+    #[serde(default)]
+    wait: u64,
 }
 
 type Ordered = Result<Json<Value>, (StatusCode, Json<Value>)>;
@@ -87,8 +91,11 @@ type Ordered = Result<Json<Value>, (StatusCode, Json<Value>)>;
 async fn rotate_key(State(reporter): State<Arc<Reporter>>, Query(query): Query<RotateQuery>) -> Ordered {
     let transition = query.transition.map_or(KEY_TRANSITION, Duration::from_secs);
     let transition = transition.clamp(MIN_KEY_TRANSITION, MAX_KEY_TRANSITION);
+    let until = Instant::now() + Duration::from_secs(query.wait).min(ROTATE_KEY_WAIT);
     let begun = reporter.key_rotation.begin(transition).await.map_err(refusal)?;
-    Ok(Json(json!(begun)))
+    let in_mesh = timeout_at(until, reporter.key_rotation.in_mesh(begun.next_key)).await.unwrap_or(false);
+    let KeyStatus { rotation, problem } = reporter.key_rotation.status();
+    Ok(Json(json!({ "in_mesh": in_mesh, "rotation": rotation.unwrap_or(begun), "problem": problem })))
 }
 
 async fn finish_rotation(State(reporter): State<Arc<Reporter>>) -> Ordered {

@@ -72,7 +72,11 @@ impl Disk {
     fn revision(&self) -> u64 {
         let (table, _) = self.load();
         let revision = table.revision().0 as u8;
-        assert_eq!(table.compact().expect("sound").base().body(), state(revision).body(), "exactly that revision");
+        assert_eq!(
+            table.compact(table.made_for()).expect("sound").base().body(),
+            state(revision).body(),
+            "exactly that revision"
+        );
         revision.into()
     }
 

@@ -104,6 +104,11 @@ fn a_damaged_file_of_the_rotation_gives_no_key_up() {
         "{",
         r#"{"begun":1,"transition":99999999999,"seen":1}"#,
         r#"{"begun":99999999999999,"transition":1,"seen":null}"#,
+        r#"{"begun":18446744073709551615,"transition":1,"seen":null}"#,
+        // The year 10000, which no text form of a time has.
+        r#"{"begun":253402300800,"transition":1,"seen":null}"#,
+        r#"{"begun":1,"transition":1,"seen":253402300800}"#,
+        r#"{"begun":1,"transition":1,"seen":18446744073709551615}"#,
     ] {
         let folder = Folder::new(&before);
         let next = next(KEY_TRANSITION);

@@ -40,13 +40,24 @@ pub const MAX_HEADERS: usize = 64;
 /// connection may not.
 pub const STALLED_WRITE: Duration = Duration::from_secs(30);
 
-/// Revisions since which an organisation's changes are remembered. Servers hold a poll and are told of each; one whose
-/// connection broke is back within seconds.
-pub const MAX_REMEMBERED_REVISIONS: usize = 64;
+/// Revisions since which an organisation's changes are remembered: minutes of a large mesh in which something changes all
+/// the time, so that a server whose connection broke finds its own among them. What bounds their memory is
+/// [`MAX_REMEMBERED_BYTES`]; this bounds the list that each revision has of them.
+pub const MAX_REMEMBERED_REVISIONS: usize = 4_096;
 
-/// Bytes of an organisation's remembered changes: some 80,000 servers. Each revision that servers ask from costs up to as
-/// much again until the next change.
+/// Bytes of an organisation's remembered changes: some 80,000 servers.
 pub const MAX_REMEMBERED_BYTES: usize = 8 << 20;
+
+/// A delta over all that is remembered is no longer than its steps: servers take it.
+const _: () = assert!(MAX_REMEMBERED_BYTES <= servos_mesh::limits::MAX_DELTA_BYTES);
+
+/// Bytes of an organisation's deltas over several revisions, which are kept until the next change, for all who ask from
+/// the same one. Without it each remembered revision could cost as much again as all that is remembered. What finds no
+/// room is made anew for each who asks.
+pub const MAX_COMPOSED_BYTES: usize = 32 << 20;
+
+/// Deltas over several revisions that are made at a time for one revision: each takes a core, and some thrice its bytes.
+pub const COMPOSED_AT_A_TIME: usize = 4;
 
 /// Connections at one time: a long poll a server, and room. Each costs a file and some 40 KiB.
 pub const MAX_CONNECTIONS: usize = 131_072;

@@ -64,6 +64,53 @@ async fn a_key_that_another_server_has_is_refused_whatever_its_organisation() {
     assert_eq!(client.state(&one).await.revision(), before);
 }
 
+/// Its owner answers it during the transition, and peers that have not heard send to it.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_key_that_was_rotated_away_is_nobody_elses() {
+    let plane = Plane::new();
+    plane.ok(&["organisation", "create", "other"]);
+    let client = plane.serve().await;
+    let (one, _) = client.join(&plane, "acme", "s1").await;
+    let (two, _) = client.join(&plane, "other", "s2").await;
+    let first = record(&client.state(&one).await, "s1").0.to_string();
+    client.set_key(&one, &random_key()).await.error_for_status().unwrap();
+    let mut joining = common::enrolment("s3");
+    joining["public_key"] = json!(first);
+    let bearer = plane.token(&["--organisation", "acme"]).bearer();
+
+    assert_eq!(refusal(client.set_key(&two, &first).await).await.1, "key-taken");
+    assert_eq!(refusal(client.enrol_with(&bearer, &joining).await).await.1, "key-taken");
+
+    // Its owner may go back to it.
+    client.set_key(&one, &first).await.error_for_status().unwrap();
+    let (key, generation, _) = record(&client.state(&one).await, "s1");
+    assert_eq!((key.to_string(), generation), (first.clone(), 2));
+    // One that was given up two rotations ago is answered by nobody.
+    for _ in 0..2 {
+        client.set_key(&one, &random_key()).await.error_for_status().unwrap();
+    }
+    assert_eq!(client.enrol_with(&bearer, &joining).await.status(), StatusCode::CREATED);
+}
+
+/// With a stolen credential somebody could take the server's place: this is how an operator sees it.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_rotation_is_logged_as_a_warning_with_both_keys() {
+    let plane = Plane::new();
+    let serving = plane.serve_process();
+    let client = serving.client();
+    let (one, _) = client.join(&plane, "acme", "s1").await;
+    let before = record(&client.state(&one).await, "s1").0.to_string();
+    let key = random_key();
+
+    client.set_key(&one, &key).await.error_for_status().unwrap();
+
+    let logged = serving.logged("a server rotated its key");
+    assert_eq!(logged["level"], "WARN");
+    assert_eq!((&logged["organisation"], &logged["server"]), (&json!("acme"), &json!("s1")));
+    assert_eq!((&logged["previous_key"], &logged["public_key"]), (&json!(before), &json!(key)));
+    assert_eq!(logged["generation"], 1);
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn strangers_and_nonsense_are_refused() {
     let plane = Plane::new();

@@ -1,7 +1,5 @@
 //! `ufw show added` is read whole: what real ufw 0.36 prints, and whatever else.
 
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
-
 use proptest::prelude::*;
 use servos_firewall::{Action, ExistingRule, Protocol, UfwState, parse_added, parse_status};
 

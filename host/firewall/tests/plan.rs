@@ -1,7 +1,5 @@
 //! The plan, case by case.
 
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
-
 mod common;
 
 use common::{RAIL, active, enabling, guard, inactive, rules};

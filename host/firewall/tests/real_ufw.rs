@@ -1,7 +1,5 @@
 //! Real ufw, in a machine of its own (see `common::namespace`; needs root).
 
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
-
 mod common;
 
 use common::namespace::Machine;

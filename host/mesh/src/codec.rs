@@ -60,14 +60,11 @@ pub(crate) struct WireDelta<'a> {
     pub peers: &'a [u8],
     /// Of those records.
     pub names: &'a [u8],
-    /// All services; none if they are as they were.
-    pub services: Option<WireServices<'a>>,
-}
-
-/// As in [`WireState`], but each instance names its server by address.
-#[derive(Debug, PartialEq, Eq, Encode, BorrowDecode)]
-pub(crate) struct WireServices<'a> {
-    pub count: u32,
+    /// Names of services that are no more from here on: length byte and text, again and again, sorted.
+    pub removed_services: &'a [u8],
+    /// How many services follow in `services`.
+    pub service_count: u32,
+    /// Those that were added or changed, as in [`WireState`], but each instance names its server by address.
     pub services: &'a [u8],
 }
 

@@ -1,7 +1,7 @@
 //! `MeshDelta`: what changed from one revision of a mesh to a later one, immutable, its peers read in place.
 
+use std::cmp::Ordering;
 use std::collections::BTreeMap;
-use std::iter::Peekable;
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -9,12 +9,12 @@ use bytes::Bytes;
 use zerocopy::little_endian::U32;
 use zerocopy::{FromBytes, IntoBytes};
 
-use crate::codec::{self, DELTA_FORMAT, WireDelta, WireError, WireServices};
+use crate::codec::{self, DELTA_FORMAT, WireDelta, WireError};
 use crate::limits::MAX_DELTA_BYTES;
 use crate::state::range_in;
-use crate::wire_peers::{PeerWriter, check_peers, name_at, name_bytes_at, server_address};
+use crate::wire_peers::{PeerWriter, check_peers, name_at, name_bytes_at, names_in, push_name, server_address};
 use crate::wire_services::{encode_services, parse_services};
-use crate::{MeshAddress, MeshState, PeerRecord, Revision, Service};
+use crate::{DnsLabel, MeshAddress, MeshState, PeerRecord, Revision, Service};
 
 /// What leads from the state of one revision to that of another. Cheap to share, never changed.
 #[derive(Clone, Debug)]
@@ -29,7 +29,10 @@ pub struct MeshDelta {
     peers: Range<usize>,
     /// Of `body`.
     names: Range<usize>,
-    services: Option<Arc<[Service]>>,
+    /// Of `body`; names, sorted, unique, none of `services`.
+    removed_services: Range<usize>,
+    /// Sorted by name, unique.
+    services: Arc<[Service]>,
 }
 
 impl MeshDelta {
@@ -48,7 +51,8 @@ impl MeshDelta {
         let peers = check_peers(wire.peers, wire.names)?;
         check_removed(wire.removed, peers)?;
         let server = |index: u32| server_address(index).ok();
-        let services = wire.services.map(|wire| parse_services(wire.count, wire.services, server)).transpose()?;
+        let services = parse_services(wire.service_count, wire.services, server)?;
+        check_removed_services(wire.removed_services, &services)?;
         Ok(Self {
             mesh: wire.mesh,
             base: Revision(wire.base),
@@ -56,6 +60,7 @@ impl MeshDelta {
             removed: range_in(&body, wire.removed),
             peers: range_in(&body, wire.peers),
             names: range_in(&body, wire.names),
+            removed_services: range_in(&body, wire.removed_services),
             services,
             body,
         })
@@ -73,7 +78,7 @@ impl MeshDelta {
             return Ok(None);
         }
         let (mut draft, mut length) = (Draft::default(), 0);
-        for (old, new) in side_by_side(before.peers(), after.peers()) {
+        for (old, new) in side_by_side(before.peers(), after.peers(), |peer| peer.address.get()) {
             match (old, new) {
                 (Some(old), Some(new)) if is_same(before, old, after, new) => {}
                 (_, Some(new)) => {
@@ -90,8 +95,13 @@ impl MeshDelta {
                 return Ok(None);
             }
         }
-        if before.services() != after.services() {
-            draft.services = Some(after.services());
+        for (old, new) in side_by_side(before.services(), after.services(), |service| service.name.as_str()) {
+            match (old, new) {
+                (Some(old), Some(new)) if old == new => {}
+                (_, Some(new)) => draft.put_service(new),
+                (Some(old), None) => draft.remove_service(old.name.as_str()),
+                (None, None) => {}
+            }
         }
         draft.write(after.mesh(), before.revision(), after.revision())
     }
@@ -112,7 +122,8 @@ impl MeshDelta {
             }
             delta.removed().for_each(|address| draft.remove(address));
             delta.peers().iter().for_each(|peer| draft.put(peer, delta.name_of(peer)));
-            draft.services = delta.services().or(draft.services);
+            delta.removed_services().for_each(|name| draft.remove_service(name));
+            delta.services().iter().for_each(|service| draft.put_service(service));
             reached = delta.revision;
         }
         if draft.length() > MAX_DELTA_BYTES {
@@ -157,14 +168,14 @@ impl MeshDelta {
         name_at(&self.body[self.names.clone()], peer.name_offset.get()).unwrap_or_default()
     }
 
-    /// All services, sorted by name; none if they are as they were.
-    pub fn services(&self) -> Option<&[Service]> {
-        self.services.as_deref()
+    /// Names of services that are no more from here on, sorted. Whether they were there before is not said.
+    pub fn removed_services(&self) -> impl Iterator<Item = &str> {
+        names_in(&self.body[self.removed_services.clone()]).flatten()
     }
 
-    /// What [`MeshDelta::services`] shares.
-    pub(crate) fn shared_services(&self) -> Option<&Arc<[Service]>> {
-        self.services.as_ref()
+    /// The services that were added or changed, sorted by name.
+    pub fn services(&self) -> &[Service] {
+        &self.services
     }
 }
 
@@ -187,11 +198,28 @@ fn check_removed(removed: &[u8], peers: &[PeerRecord]) -> Result<(), WireError> 
     Ok(())
 }
 
-/// What a delta will say, by address.
+fn check_removed_services(names: &[u8], services: &[Service]) -> Result<(), WireError> {
+    let mut before = "";
+    for (at, name) in names_in(names).enumerate() {
+        let invalid = |problem: String| WireError::invalid(format!("removed service {at}"), problem);
+        let name = name.filter(|name| DnsLabel::is_valid(name));
+        let name = name.ok_or_else(|| invalid("has no name that is a DNS label".to_owned()))?;
+        if before >= name {
+            return Err(invalid("is not sorted by name, or not unique".to_owned()));
+        }
+        before = name;
+        if services.binary_search_by(|service| service.name.as_str().cmp(name)).is_ok() {
+            return Err(invalid(format!("{name} is among the services too")));
+        }
+    }
+    Ok(())
+}
+
+/// What a delta will say, by address, and by name of the service.
 #[derive(Default)]
 struct Draft<'a> {
     addresses: BTreeMap<MeshAddress, Option<(&'a PeerRecord, &'a str)>>,
-    services: Option<&'a [Service]>,
+    services: BTreeMap<&'a str, Option<&'a Service>>,
 }
 
 impl<'a> Draft<'a> {
@@ -201,6 +229,14 @@ impl<'a> Draft<'a> {
 
     fn remove(&mut self, address: MeshAddress) {
         self.addresses.insert(address, None);
+    }
+
+    fn put_service(&mut self, service: &'a Service) {
+        self.services.insert(service.name.as_str(), Some(service));
+    }
+
+    fn remove_service(&mut self, name: &'a str) {
+        self.services.insert(name, None);
     }
 
     /// Bytes of the addresses and records alone.
@@ -218,8 +254,12 @@ impl<'a> Draft<'a> {
                 None => removed.push(address.index().into()),
             }
         }
-        let services =
-            self.services.map(|services| encode_services(services, |server| Some(server.index()))).transpose()?;
+        let mut removed_services = Vec::new();
+        for (name, _) in self.services.iter().filter(|(_, service)| service.is_none()) {
+            push_name(&mut removed_services, name)?;
+        }
+        let put = self.services.values().copied().flatten();
+        let (service_count, services) = encode_services(put, |server| Some(server.index()))?;
         let wire = WireDelta {
             format: DELTA_FORMAT,
             mesh,
@@ -228,7 +268,9 @@ impl<'a> Draft<'a> {
             removed: removed.as_bytes(),
             peers: &peers.peers,
             names: &peers.names,
-            services: services.as_ref().map(|(count, services)| WireServices { count: *count, services }),
+            removed_services: &removed_services,
+            service_count,
+            services: &services,
         };
         match MeshDelta::parse(codec::encode_delta(&wire)?.into()) {
             Err(WireError::TooLong { .. }) => Ok(None),
@@ -243,18 +285,20 @@ fn is_same(before: &MeshState, old: &PeerRecord, after: &MeshState, new: &PeerRe
         && name_bytes_at(before.names(), old.name_offset.get()) == name_bytes_at(after.names(), new.name_offset.get())
 }
 
-/// Two lists that are sorted by address, as one of pairs.
-fn side_by_side<'a>(
-    before: &'a [PeerRecord],
-    after: &'a [PeerRecord],
-) -> impl Iterator<Item = (Option<&'a PeerRecord>, Option<&'a PeerRecord>)> {
+/// Two lists that are sorted by `key`, as one of pairs.
+fn side_by_side<'a, T, K: Ord>(
+    before: &'a [T],
+    after: &'a [T],
+    key: impl Fn(&'a T) -> K,
+) -> impl Iterator<Item = (Option<&'a T>, Option<&'a T>)> {
     let (mut before, mut after) = (before.iter().peekable(), after.iter().peekable());
-    let address = |records: &mut Peekable<std::slice::Iter<'a, PeerRecord>>| {
-        records.peek().map_or(u32::MAX, |record| record.address.get())
-    };
     std::iter::from_fn(move || {
-        let (old, new) = (address(&mut before), address(&mut after));
-        let pair = (before.next_if(|_| old <= new), after.next_if(|_| new <= old));
-        (pair.0.is_some() || pair.1.is_some()).then_some(pair)
+        let order = match (before.peek(), after.peek()) {
+            (Some(&old), Some(&new)) => key(old).cmp(&key(new)),
+            (Some(_), None) => Ordering::Less,
+            (None, Some(_)) => Ordering::Greater,
+            (None, None) => return None,
+        };
+        Some((before.next_if(|_| order.is_le()), after.next_if(|_| order.is_ge())))
     })
 }

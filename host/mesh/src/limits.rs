@@ -8,8 +8,9 @@ pub const MESH_ADDRESSES: u32 = 1 << 22;
 /// Bytes of a whole `MeshState`: 2^22 peers of 64 bytes, their names, and as much again for services.
 pub const MAX_STATE_BYTES: usize = 640 << 20;
 
-/// Bytes of a `MeshDelta`: half a million changed peers. Beyond, a whole state costs about the same and is sent instead.
-pub const MAX_DELTA_BYTES: usize = 64 << 20;
+/// Bytes of a `MeshDelta`: some 200,000 changed peers. Twice what a control plane remembers of changes, so that all of it
+/// can be told in one; and little beside the mesh for an agent, which takes a delta into memory whole before it reads it.
+pub const MAX_DELTA_BYTES: usize = 16 << 20;
 
 /// Changed addresses that a table carries over its whole state before it wants to be written out anew, in small meshes:
 /// below, the whole is read in a millisecond anyway.

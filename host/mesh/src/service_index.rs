@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
-use crate::{MeshAddress, Service};
+use crate::{MeshAddress, MeshDelta, Service};
 
 /// See the module. Shared by all tables whose services are the same.
 #[derive(Debug)]
@@ -31,6 +31,20 @@ impl ServiceIndex {
         }
         hosts.sort();
         Self { services, hosts, local, hosting }
+    }
+
+    /// What a delta leads to; none if it names no service. Costs all services, of which there are few beside servers.
+    pub(crate) fn follow(&self, delta: &MeshDelta, own: Option<MeshAddress>) -> Option<Self> {
+        let put = delta.services();
+        let named: HashSet<&str> =
+            delta.removed_services().chain(put.iter().map(|service| service.name.as_str())).collect();
+        if named.is_empty() {
+            return None;
+        }
+        let stay = self.services.iter().filter(|service| !named.contains(service.name.as_str()));
+        let mut services: Vec<Service> = stay.chain(put).cloned().collect();
+        services.sort_by(|one, other| one.name.cmp(&other.name));
+        Some(Self::new(services.into(), own))
     }
 
     pub(crate) fn all(&self) -> &[Service] {

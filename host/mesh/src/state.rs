@@ -116,18 +116,6 @@ impl MeshState {
     pub fn services(&self) -> &[Service] {
         &self.services
     }
-
-    /// The service of that name.
-    pub fn service(&self, name: &str) -> Option<&Service> {
-        let at = self.services.binary_search_by(|service| service.name.as_str().cmp(name)).ok()?;
-        self.services.get(at)
-    }
-
-    /// The server with that address.
-    pub fn server(&self, address: MeshAddress) -> Option<&PeerRecord> {
-        let at = self.peers().binary_search_by_key(&address, PeerRecord::address).ok()?;
-        self.peers().get(at)
-    }
 }
 
 /// Where `part`, a slice of `body`, lies in it.

@@ -6,7 +6,7 @@
 use std::sync::Arc;
 
 use crate::base::Base;
-use crate::limits::{CHANGES_REMEMBERED, MIN_OVERLAY, OVERLAY_SHARE};
+use crate::limits::{CHANGES_REMEMBERED, MAX_SERVICES, MIN_OVERLAY, OVERLAY_SHARE};
 use crate::overlay::{Followed, Overlay};
 use crate::service_index::ServiceIndex;
 use crate::standing::{Own, SkippedPeer};
@@ -34,7 +34,7 @@ struct Step {
 impl PeerTable {
     /// Indexes a state. `own` is left out of the peers; so is every record that makes no sense beside the others.
     pub fn new(state: Arc<MeshState>, own: Option<Own>) -> Self {
-        Self::over(state, own, vec![Arc::new(Step { changed: Box::default() })])
+        Self::over(state, own, first_step())
     }
 
     fn over(state: Arc<MeshState>, own: Option<Own>, steps: Vec<Arc<Step>>) -> Self {
@@ -64,17 +64,18 @@ impl PeerTable {
             return Err(DeltaError::Base { base: delta.base(), revision: self.revision });
         }
         let own = self.base.own().map(|own| own.address);
-        let services = match delta.shared_services() {
-            Some(services) => Arc::new(ServiceIndex::new(services.clone(), own)),
-            None => self.services.clone(),
-        };
+        let services = self.services.follow(delta, own).map_or_else(|| self.services.clone(), Arc::new);
+        if services.all().len() > MAX_SERVICES {
+            return Err(DeltaError::Services(services.all().len()));
+        }
         let Followed { overlay, changed, more_peers } = self.overlay.follow(&self.base, delta);
         let has_server = |server: &MeshAddress| overlay.server_by_address(&self.base, *server).is_some();
+        let mut named =
+            delta.services().iter().flat_map(|service| &service.instances).map(|instance| instance.server());
         // Services that are as they were can lose a server only to the delta's removals.
-        let lost = match delta.services() {
-            Some(_) => services.hosting().iter().find(|server| !has_server(server)).copied(),
-            None => delta.removed().find(|server| services.hosting().contains(server)),
-        };
+        let lost = named
+            .find(|server| !has_server(server))
+            .or_else(|| delta.removed().find(|server| services.hosting().contains(server)));
         if let Some(server) = lost {
             return Err(DeltaError::Instance(server));
         }
@@ -97,12 +98,13 @@ impl PeerTable {
     }
 
     /// The same table over a whole state of its own: [`PeerTable::base`] is what the control plane would send whole.
-    /// Takes as long as reading a whole state.
+    /// Takes as long as reading a whole state. `own` may have another key than [`PeerTable::made_for`]: then anything
+    /// may differ, as after a whole state.
     ///
     /// # Errors
     ///
     /// [`WireError`] if the mesh became larger than a state may be.
-    pub fn compact(&self) -> Result<Self, WireError> {
+    pub fn compact(&self, own: Option<Own>) -> Result<Self, WireError> {
         let base = self.base.state();
         let mut peers = PeerWriter::with_capacity(base.peers().len() + self.overlay.len(), base.names().len());
         for server in self.overlay.servers(&self.base) {
@@ -117,7 +119,8 @@ impl PeerTable {
         let state = write_state(&head, &peers, self.services.all())?;
         // What holds the written records is freed before the indices are made.
         drop(peers);
-        Ok(Self::over(Arc::new(state), self.base.own(), self.steps.clone()))
+        let steps = if own == self.made_for() { self.steps.clone() } else { first_step() };
+        Ok(Self::over(Arc::new(state), own, steps))
     }
 
     /// Addresses at which this table may differ from an earlier one: who came, went, changed, or became or ceased to be
@@ -133,9 +136,9 @@ impl PeerTable {
         self.base.state()
     }
 
-    /// How many addresses differ from the whole state below.
-    pub fn changed_over_base(&self) -> usize {
-        self.overlay.len()
+    /// The server that looks, with the key that records were judged by: its own at another address is skipped.
+    pub fn made_for(&self) -> Option<Own> {
+        self.base.own()
     }
 
     /// Random number of the mesh, the same for its whole life.
@@ -234,6 +237,11 @@ impl PeerTable {
     }
 }
 
+/// Of a table that follows from none.
+fn first_step() -> Vec<Arc<Step>> {
+    vec![Arc::new(Step { changed: Box::default() })]
+}
+
 impl std::fmt::Debug for PeerTable {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("PeerTable").field("revision", &self.revision).field("peers", &self.len()).finish()
@@ -254,6 +262,9 @@ pub enum DeltaError {
         /// What is in force.
         revision: Revision,
     },
+    /// It leads to more than [`MAX_SERVICES`].
+    #[error("there would be {0} services, more than the {MAX_SERVICES} allowed")]
+    Services(usize),
     /// It leaves a service without a server.
     #[error("a service would have an instance on {0}, which no server has")]
     Instance(MeshAddress),

@@ -45,6 +45,27 @@ pub(crate) fn name_bytes_at(names: &[u8], offset: u32) -> Option<&[u8]> {
     rest.get(..usize::from(*length))
 }
 
+/// All names of a section that holds nothing else. What is no text, and a rest that is cut off, comes as none.
+pub(crate) fn names_in(mut names: &[u8]) -> impl Iterator<Item = Option<&str>> {
+    std::iter::from_fn(move || {
+        let (length, rest) = names.split_first()?;
+        let Some((name, rest)) = rest.split_at_checked(usize::from(*length)) else {
+            names = &[];
+            return Some(None);
+        };
+        names = rest;
+        Some(std::str::from_utf8(name).ok())
+    })
+}
+
+/// Writes a name behind the others.
+pub(crate) fn push_name(names: &mut Vec<u8>, name: &str) -> Result<(), WireError> {
+    let length = u8::try_from(name.len()).map_err(|_| WireError::invalid("names", "a name over 255 bytes"))?;
+    names.push(length);
+    names.extend_from_slice(name.as_bytes());
+    Ok(())
+}
+
 /// Records and their names, one behind the other as they come.
 #[derive(Debug, Default)]
 pub(crate) struct PeerWriter {
@@ -61,10 +82,7 @@ impl PeerWriter {
     pub(crate) fn push(&mut self, record: &PeerRecord, name: &str) -> Result<(), WireError> {
         let offset = u32::try_from(self.names.len()).map_err(|_| WireError::invalid("names", "over 4 GiB"))?;
         self.peers.extend_from_slice(PeerRecord { name_offset: offset.into(), ..*record }.as_bytes());
-        let length = u8::try_from(name.len()).map_err(|_| WireError::invalid("names", "a name over 255 bytes"))?;
-        self.names.push(length);
-        self.names.extend_from_slice(name.as_bytes());
-        Ok(())
+        push_name(&mut self.names, name)
     }
 
     /// What was written.

@@ -1,6 +1,6 @@
 //! A table that deltas led to, against the table of the whole state that they lead to.
 
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+#![cfg(test)]
 
 mod common;
 
@@ -29,7 +29,7 @@ proptest! {
             let table = before.apply(&delta).unwrap();
             let whole = PeerTable::new(pair[1].clone(), history.own);
             assert_agree(&table, &whole);
-            let compacted = table.compact().unwrap();
+            let compacted = table.compact(history.own).unwrap();
             prop_assert_eq!(compacted.base().body(), pair[1].body());
             assert_agree(&compacted, &whole);
             for earlier in &tables {
@@ -56,7 +56,7 @@ proptest! {
         let table = PeerTable::new(states[from].clone(), history.own).apply(&composed).unwrap();
         let whole = PeerTable::new(states.last().unwrap().clone(), history.own);
         assert_agree(&table, &whole);
-        let compacted = table.compact().unwrap();
+        let compacted = table.compact(history.own).unwrap();
         prop_assert_eq!(compacted.base().body(), states.last().unwrap().body());
     }
 }
@@ -111,7 +111,7 @@ fn a_service_cannot_lose_its_server() {
     without.peers.remove(1);
     without.revision.0 += 1;
     let delta = between(&other.build().unwrap(), &without.build().unwrap());
-    assert!(delta.services().is_none());
+    assert_eq!((delta.services().len(), delta.removed_services().count()), (0, 0));
 
     let table = PeerTable::new(Arc::new(mesh.build().unwrap()), None);
     assert_eq!(table.apply(&delta).unwrap_err(), DeltaError::Instance(address(2)));
@@ -124,6 +124,61 @@ fn a_service_cannot_lose_its_server() {
     without.revision = mesh.revision;
     let table = PeerTable::new(Arc::new(without.build().unwrap()), None);
     assert_eq!(table.apply(&delta).unwrap_err(), DeltaError::Instance(address(2)));
+}
+
+/// A fleet has many services, and one instance comes or goes at a time.
+#[test]
+fn a_service_that_changes_is_named_alone() {
+    let mut mesh = example();
+    let (service, _) = mesh.services[1].clone();
+    mesh.services.extend((0..50).map(|number| {
+        let places = vec![(address(1), 8080, 100)];
+        (servos_mesh::Service { name: label(&format!("s{number:02}")), ..service.clone() }, places)
+    }));
+    mesh.services[20].1.push((address(2), 8080, 100));
+    let first = mesh.build().unwrap();
+    let named =
+        |delta: &MeshDelta| delta.services().iter().map(|service| service.name.as_str().to_owned()).collect::<Vec<_>>();
+
+    // A server goes, and its instances with it.
+    mesh.revision.0 += 1;
+    mesh.peers.remove(1);
+    mesh.services[20].1.pop();
+    mesh.services[1].1.clear();
+    let second = mesh.build().unwrap();
+    let gone = between(&first, &second);
+    assert_eq!((named(&gone), gone.removed_services().count()), (vec!["postgres".into(), "s18".into()], 0));
+
+    // A service goes, and another changes.
+    mesh.revision.0 += 1;
+    mesh.services.remove(1);
+    mesh.services[30].0.port = 1;
+    let third = mesh.build().unwrap();
+    let replaced = between(&second, &third);
+    assert_eq!(named(&replaced), ["s29"]);
+    assert_eq!(replaced.removed_services().collect::<Vec<_>>(), ["postgres"]);
+
+    let both = MeshDelta::compose([&gone, &replaced]).unwrap().unwrap();
+    assert_eq!((named(&both), both.removed_services().count()), (vec!["s18".into(), "s29".into()], 1));
+    let table = PeerTable::new(Arc::new(first), None).apply(&both).unwrap();
+    assert_eq!(table.services(), third.services());
+}
+
+#[test]
+fn no_delta_leads_to_more_services_than_a_state_may_have() {
+    let mut mesh = example();
+    let (service, _) = mesh.services[1].clone();
+    let table = PeerTable::new(Arc::new(mesh.build().unwrap()), None);
+    mesh.services.clear();
+    let none = mesh.build().unwrap();
+    mesh.revision.0 += 1;
+    mesh.services = (0..limits::MAX_SERVICES)
+        .map(|number| (servos_mesh::Service { name: label(&format!("s{number:05}")), ..service.clone() }, Vec::new()))
+        .collect();
+    let delta = between(&none, &mesh.build().unwrap());
+    assert_eq!(table.apply(&delta).unwrap_err(), DeltaError::Services(limits::MAX_SERVICES + 2));
+    let full = PeerTable::new(Arc::new(none), None).apply(&delta).unwrap();
+    assert_eq!(full.services().len(), limits::MAX_SERVICES);
 }
 
 #[test]
@@ -153,38 +208,48 @@ fn an_overlay_grows_with_the_addresses_that_differ_alone() {
     mesh.services.clear();
     let mut before = mesh.build().unwrap();
     let mut table = PeerTable::new(Arc::new(mesh.build().unwrap()), None);
-    for round in 0..200_u8 {
-        mesh.peers[0].public_key = key(round % 100 + 1);
+    for round in 0..=limits::MIN_OVERLAY {
+        mesh.peers[0].public_key = key((round % 100 + 1) as u8);
         mesh.revision.0 += 1;
         let after = mesh.build().unwrap();
         table = table.apply(&between(&before, &after)).unwrap();
         before = after;
     }
-    assert_eq!(table.changed_over_base(), 1);
+    assert!(!table.is_overgrown());
     let remembered = table.changes_since(&PeerTable::new(Arc::new(example().build().unwrap()), None));
     assert!(remembered.is_none());
 
-    for number in 0..limits::MIN_OVERLAY as u32 {
-        mesh.peers.push(PeerEntry {
-            public_key: PublicKey::from_bytes(std::array::from_fn(|at| number.to_le_bytes()[at % 4] | 0x80)).unwrap(),
-            endpoint: None,
-            address: address(number + 10),
-            name: label(&format!("s{number}")),
-            key_generation: servos_mesh::KeyGeneration::FIRST,
-            since: mesh.revision,
-        });
-    }
     mesh.revision.0 += 1;
-    assert!(!table.is_overgrown());
-    let after = mesh.build().unwrap();
-    let delta = between(&before, &after);
-    let grown = table.apply(&delta).unwrap();
-    assert!(grown.is_overgrown());
+    for (number, grows) in [(limits::MIN_OVERLAY as u32 - 1, false), (limits::MIN_OVERLAY as u32, true)] {
+        let mut mesh = mesh.clone();
+        mesh.peers.extend((0..number).map(one_of_many));
+        let grown = table.apply(&between(&before, &mesh.build().unwrap())).unwrap();
+        assert_eq!(grown.is_overgrown(), grows, "{number} and the one that changes again and again");
+    }
+    mesh.peers.extend((0..limits::MIN_OVERLAY as u32).map(one_of_many));
+    let grown = table.apply(&between(&before, &mesh.build().unwrap())).unwrap();
     assert!(Arc::ptr_eq(grown.base(), table.base()), "the state below is shared");
-    let compacted = grown.compact().unwrap();
+    let compacted = grown.compact(None).unwrap();
     assert!(!compacted.is_overgrown());
-    assert_eq!((compacted.changed_over_base(), compacted.len()), (0, grown.len()));
+    assert_eq!(compacted.len(), grown.len());
     assert_eq!(compacted.changes_since(&grown).unwrap().count(), 0, "nothing has to be looked at anew");
+}
+
+#[test]
+fn the_overlay_of_a_large_mesh_may_grow_to_its_share() {
+    let mut mesh = example();
+    mesh.services.clear();
+    let share = limits::MIN_OVERLAY + 50;
+    mesh.peers = (0..(share * limits::OVERLAY_SHARE) as u32).map(one_of_many).collect();
+    let before = mesh.build().unwrap();
+    let table = PeerTable::new(Arc::new(mesh.build().unwrap()), None);
+    mesh.revision.0 += 1;
+    for (changed, grows) in [(share, false), (share + 1, true)] {
+        mesh.peers[..changed].iter_mut().for_each(|peer| peer.since = mesh.revision);
+        let delta = between(&before, &mesh.build().unwrap());
+        assert_eq!(delta.peers().len(), changed);
+        assert_eq!(table.apply(&delta).unwrap().is_overgrown(), grows, "{changed} of {}", mesh.peers.len());
+    }
 }
 
 /// Whoever lags far behind is told to look at everything.
@@ -223,6 +288,18 @@ fn what_no_delta_can_say_is_not_said() {
     let delta = between(&before, &later.build().unwrap());
     assert!(MeshDelta::compose([&delta, &delta]).unwrap().is_none(), "they do not follow each other");
     assert!(MeshDelta::compose([]).unwrap().is_none());
+}
+
+/// A server with a key and a name of its own, at an address that the example leaves free.
+fn one_of_many(number: u32) -> PeerEntry {
+    PeerEntry {
+        public_key: PublicKey::from_bytes(std::array::from_fn(|at| (number + 1_000).to_le_bytes()[at % 4])).unwrap(),
+        endpoint: None,
+        address: address(number + 10),
+        name: label(&format!("s{number}")),
+        key_generation: servos_mesh::KeyGeneration::FIRST,
+        since: example().revision,
+    }
 }
 
 fn states(history: &History) -> Vec<Arc<MeshState>> {
@@ -287,6 +364,31 @@ fn differences(one: &PeerTable, other: &PeerTable) -> BTreeSet<MeshAddress> {
         (table.peer_by_address(at).is_some(), table.server_by_address(at).map(|record| seen(table, record)))
     };
     POOL.map(address).into_iter().filter(|&at| say(one, at) != say(other, at)).collect()
+}
+
+/// A rotation changes whose key is this server's own.
+#[test]
+fn a_table_is_written_out_for_the_key_that_this_server_has_since() {
+    let mut mesh = example();
+    let before = Own { address: address(2), public_key: key(2) };
+    let after = Own { public_key: key(77), ..before };
+    let first = mesh.build().unwrap();
+    mesh.revision.0 += 1;
+    mesh.peers[0].public_key = key(2);
+    mesh.peers[1].public_key = key(77);
+    mesh.peers[2].public_key = key(77);
+    let last = Arc::new(mesh.build().unwrap());
+    let delta = between(&first, &last);
+    let table = PeerTable::new(Arc::new(first), Some(before)).apply(&delta).unwrap();
+    let skipped = |table: &PeerTable| table.skipped().map(|skipped| skipped.address).collect::<Vec<_>>();
+    assert_eq!((table.made_for(), skipped(&table)), (Some(before), vec![address(1)]));
+
+    let rotated = table.compact(Some(after)).unwrap();
+
+    assert_agree(&rotated, &PeerTable::new(last, Some(after)));
+    assert_eq!((rotated.made_for(), skipped(&rotated)), (Some(after), vec![address(0x3f_fffe)]));
+    assert!(rotated.changes_since(&table).is_none(), "no delta named who is something else");
+    assert_eq!(table.compact(Some(before)).unwrap().changes_since(&table).unwrap().count(), 0);
 }
 
 /// That this server's own record changes, goes and comes back is among the histories.

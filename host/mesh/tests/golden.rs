@@ -3,8 +3,6 @@
 //! `UPDATE_GOLDEN=1 cargo test -p servos-mesh --test golden` writes the file anew: only together with a new format
 //! number, because agents and control planes of both ages meet.
 
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
-
 mod common;
 
 use std::path::Path;

@@ -1,7 +1,5 @@
 //! Addresses, keys, names and revisions hold what they may and nothing else.
 
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
-
 use std::net::Ipv4Addr;
 
 use proptest::prelude::*;

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use serde::de::Error;
 use serde::{Deserialize, Deserializer, Serialize};
+use servos_sandbox::limits::MAX_TTL;
 
 use crate::Network;
 use crate::limits::{NEGATIVE_TTL, TTL_CEILING};
@@ -30,7 +31,8 @@ pub struct NamesSettings {
     /// Networks beside this host and the mesh whose questions are answered and forwarded, for example
     /// `["172.17.0.0/16"]` for Docker's default bridge. With `100.64.0.0/10` names are forwarded for the mesh, too.
     pub clients: Vec<Network>,
-    /// Most seconds that an answer of a plugin may be kept by who asked.
+    /// Most seconds that an answer of a plugin may be kept by who asked; 60 at most, the sandbox's bound.
+    #[serde(deserialize_with = "ttl_ceiling")]
     pub ttl_ceiling: u32,
     /// Seconds that a negative answer may be kept.
     pub negative_ttl: u32,
@@ -101,4 +103,14 @@ fn loopback<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Ipv4Addr, D::E
         return Err(D::Error::custom(format!("{address} is no loopback address: take one of 127.0.0.0/8")));
     }
     Ok(address)
+}
+
+fn ttl_ceiling<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u32, D::Error> {
+    let ceiling = u32::deserialize(deserializer)?;
+    if ceiling > MAX_TTL {
+        return Err(D::Error::custom(format!(
+            "ttl_ceiling = {ceiling}: give {MAX_TTL} seconds at most: no plugin's answer is kept longer"
+        )));
+    }
+    Ok(ceiling)
 }

@@ -1,7 +1,5 @@
 //! What real dig gets: records, negative answers, sizes, and what is refused.
 
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
-
 mod common;
 
 use std::net::UdpSocket;

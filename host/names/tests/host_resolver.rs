@@ -1,7 +1,5 @@
 //! The host's resolver for real: programs of this machine resolve names by way of our server, and as before afterwards.
 
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
-
 mod common;
 
 use std::fs;

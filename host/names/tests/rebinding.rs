@@ -1,7 +1,5 @@
 //! Names that others control cannot point into the mesh.
 
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
-
 use std::net::{Ipv4Addr, Ipv6Addr};
 
 use hickory_proto::rr::rdata::svcb::{IpHint, SvcParamKey, SvcParamValue};

@@ -1,7 +1,5 @@
 //! The `[names]` table of `agent.toml`.
 
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
-
 use servos_names::{NamesSettings, Network, ResolverChoice};
 
 #[test]
@@ -47,6 +45,7 @@ fn nonsense_is_refused_with_a_remedy() {
         ("resolver = \"bind\"", "expected one of `auto`, `resolved`, `resolv-conf`, `off`"),
         ("upstreams = [\"dns.example\"]", "write 192.0.2.1, 192.0.2.1:5353"),
         ("loopback = \"10.0.0.1\"", "take one of 127.0.0.0/8"),
+        ("ttl_ceiling = 61", "give 60 seconds at most"),
         ("clients = [\"10.0.0.1/8\"]", "without bits behind its prefix"),
         ("clients = [\"10.0.0.0/33\"]", "write one like 172.17.0.0/16"),
         ("resolvr = \"auto\"", "unknown field `resolvr`"),

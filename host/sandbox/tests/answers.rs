@@ -1,7 +1,5 @@
 //! The validator: whatever passes it keeps every promise that the host makes of it, and what is sound passes.
 
-#![allow(clippy::unwrap_used, reason = "helpers of tests are tests")]
-
 mod common;
 
 use std::net::Ipv4Addr;

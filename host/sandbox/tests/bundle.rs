@@ -1,6 +1,6 @@
 //! The bundle: which of its plugins run, with which settings, and who decides what.
 
-#![allow(clippy::unwrap_used, reason = "helpers of tests are tests")]
+#![cfg(test)]
 
 mod common;
 

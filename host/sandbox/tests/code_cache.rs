@@ -1,6 +1,6 @@
 //! Compiled code on disk: used again, never trusted blindly.
 
-#![allow(clippy::unwrap_used, reason = "helpers of tests are tests")]
+#![cfg(test)]
 
 mod common;
 

@@ -1,6 +1,6 @@
 //! A call is stopped for what it computes, not for what the machine does meanwhile.
 
-#![allow(clippy::unwrap_used, reason = "helpers of tests are tests")]
+#![cfg(test)]
 
 use std::time::{Duration, Instant};
 

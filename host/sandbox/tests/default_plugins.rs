@@ -1,6 +1,6 @@
 //! The default bundle, as `cargo xtask build` made it, through the host that the agent uses.
 
-#![allow(clippy::unwrap_used, reason = "helpers of tests are tests")]
+#![cfg(test)]
 
 mod common;
 

@@ -1,6 +1,6 @@
 //! The plugin folder: files come, change and go under a running host, and a bad one changes nothing but the status.
 
-#![allow(clippy::unwrap_used, reason = "helpers of tests are tests")]
+#![cfg(test)]
 
 mod common;
 

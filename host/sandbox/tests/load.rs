@@ -1,6 +1,6 @@
 //! What a file must be to become a plugin; each refusal says what is wrong and what to do.
 
-#![allow(clippy::unwrap_used, reason = "helpers of tests are tests")]
+#![cfg(test)]
 
 mod common;
 

@@ -1,7 +1,5 @@
 //! What a guest sees through `directory`, and that it sees it while it is asked and only then.
 
-#![allow(clippy::unwrap_used, reason = "helpers of tests are tests")]
-
 mod common;
 
 use std::sync::{Arc, Barrier};

@@ -1,7 +1,5 @@
 //! Rest, quarantine and trial, against the rules in words.
 
-#![allow(clippy::unwrap_used, reason = "helpers of tests are tests")]
-
 use std::time::{Duration, Instant};
 
 use proptest::prelude::*;

@@ -1,7 +1,5 @@
 //! WASI 0.2, linked empty: output goes to the log, nothing can wait, and a thread of an asynchronous runtime may call.
 
-#![allow(clippy::unwrap_used, reason = "helpers of tests are tests")]
-
 mod common;
 
 use common::guest::{self, CANNED, Naming};

@@ -1,101 +1,14 @@
 //! What the kernel left whole becomes the segments that it stands for; segments become what the kernel takes whole.
 
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+#[path = "support/packets.rs"]
+mod packets;
 
-use std::ops::Range;
-
+use packets::{ACK, PSH, Shape, is_right, lay_out, make_right, pseudo, segments, sum};
 use proptest::prelude::*;
 use servos_tunnel::device::Packets;
 use servos_tunnel::offload::{Joinable, Joiner, VirtioHeader, Whole};
 
-const ACK: u8 = 0x10;
-const PSH: u8 = 0x08;
 const FIN: u8 = 0x01;
-
-/// One's complement sum, word by word (RFC 1071).
-fn sum(bytes: &[u8], mut total: u64) -> u16 {
-    for pair in bytes.chunks(2) {
-        total += u64::from(pair[0]) << 8 | u64::from(*pair.get(1).unwrap_or(&0));
-    }
-    while total > 0xffff {
-        total = (total & 0xffff) + (total >> 16);
-    }
-    total as u16
-}
-
-#[derive(Clone, Copy, Debug)]
-struct Shape {
-    ipv6: bool,
-    tcp: bool,
-    options: usize,
-}
-
-impl Shape {
-    fn transport(self) -> usize {
-        if self.ipv6 { 40 } else { 20 }
-    }
-
-    fn head(self) -> usize {
-        self.transport() + if self.tcp { 20 + self.options } else { 8 }
-    }
-
-    fn kind(self) -> u8 {
-        match (self.tcp, self.ipv6) {
-            (true, false) => VirtioHeader::TCPV4,
-            (true, true) => VirtioHeader::TCPV6,
-            (false, _) => VirtioHeader::UDP_L4,
-        }
-    }
-
-    fn pseudo(self, packet: &[u8]) -> u64 {
-        let addresses = if self.ipv6 { &packet[8..40] } else { &packet[12..20] };
-        let protocol = if self.tcp { 6 } else { 17 };
-        u64::from(sum(addresses, 0)) + protocol + (packet.len() - self.transport()) as u64
-    }
-
-    /// A packet with right checksums.
-    fn packet(self, ports: (u16, u16), sequence: u32, flags: u8, payload: &[u8]) -> Vec<u8> {
-        let mut packet = vec![0; self.head() + payload.len()];
-        let (at, length) = (self.transport(), packet.len());
-        if self.ipv6 {
-            packet[0] = 0x60;
-            packet[4..6].copy_from_slice(&((length - 40) as u16).to_be_bytes());
-            packet[6] = if self.tcp { 6 } else { 17 };
-            packet[7] = 64;
-            packet[8..40].copy_from_slice(&std::array::from_fn::<u8, 32, _>(|byte| byte as u8 + 1));
-        } else {
-            packet[0] = 0x45;
-            packet[2..4].copy_from_slice(&(length as u16).to_be_bytes());
-            packet[6] = 0x40;
-            packet[8] = 64;
-            packet[9] = if self.tcp { 6 } else { 17 };
-            packet[12..20].copy_from_slice(&[100, 64, 0, 1, 100, 64, 0, 2]);
-            let checksum = !sum(&packet[..20], 0);
-            packet[10..12].copy_from_slice(&checksum.to_be_bytes());
-        }
-        packet[at..at + 2].copy_from_slice(&ports.0.to_be_bytes());
-        packet[at + 2..at + 4].copy_from_slice(&ports.1.to_be_bytes());
-        let field = if self.tcp {
-            packet[at + 4..at + 8].copy_from_slice(&sequence.to_be_bytes());
-            packet[at + 12] = (((20 + self.options) / 4) << 4) as u8;
-            packet[at + 13] = flags;
-            packet[at + 20..at + 20 + self.options].fill(1);
-            at + 16
-        } else {
-            packet[at + 4..at + 6].copy_from_slice(&((length - at) as u16).to_be_bytes());
-            at + 6
-        };
-        packet[self.head()..].copy_from_slice(payload);
-        let checksum = !sum(&packet[at..], self.pseudo(&packet));
-        packet[field..field + 2].copy_from_slice(&(if checksum == 0 { 0xffff } else { checksum }).to_be_bytes());
-        packet
-    }
-
-    fn is_right(self, packet: &[u8]) -> bool {
-        let head = self.ipv6 || sum(&packet[..20], 0) == 0xffff;
-        head && sum(&packet[self.transport()..], self.pseudo(packet)) == 0xffff
-    }
-}
 
 fn shapes() -> impl Strategy<Value = Shape> {
     (any::<bool>(), any::<bool>(), 0_usize..=10).prop_map(|(ipv6, tcp, options)| Shape {
@@ -103,29 +16,6 @@ fn shapes() -> impl Strategy<Value = Shape> {
         tcp,
         options: options * 4,
     })
-}
-
-/// Packets one behind the other, and where they lie.
-fn lay_out(packets: &[Vec<u8>]) -> (Vec<u8>, Vec<Range<usize>>) {
-    let (mut bytes, mut ranges) = (Vec::new(), Vec::new());
-    for packet in packets {
-        // As they lie after opening: a header before, a tag behind.
-        bytes.extend([0xee; 16]);
-        ranges.push(bytes.len()..bytes.len() + packet.len());
-        bytes.extend(packet);
-        bytes.extend([0xee; 16]);
-    }
-    (bytes, ranges)
-}
-
-fn segments(whole: &Whole<'_>) -> Vec<Vec<u8>> {
-    (0..whole.count())
-        .map(|at| {
-            let mut room = vec![0xaa; whole.length(at)];
-            whole.write(at, &mut room);
-            room
-        })
-        .collect()
 }
 
 proptest! {
@@ -150,7 +40,7 @@ proptest! {
         prop_assert_eq!(pieces.len(), payload.len().div_ceil(segment));
         let mut found = Vec::new();
         for (at, piece) in pieces.iter().enumerate() {
-            prop_assert!(shape.is_right(piece), "segment {}", at);
+            prop_assert!(is_right(piece), "segment {}", at);
             found.extend_from_slice(&piece[shape.head()..]);
             if shape.tcp {
                 let at_tcp = shape.transport();
@@ -182,10 +72,10 @@ proptest! {
             // The kernel completes the checksum.
             let at = shape.transport();
             let field = at + usize::from(joined.header.checksum_offset);
-            prop_assert_eq!(u16::from_be_bytes([whole[field], whole[field + 1]]), sum(&[], shape.pseudo(&whole)));
+            prop_assert_eq!(u16::from_be_bytes([whole[field], whole[field + 1]]), sum(&[], pseudo(&whole)));
             let checksum = !sum(&whole[at..], 0);
             whole[field..field + 2].copy_from_slice(&(if checksum == 0 { 0xffff } else { checksum }).to_be_bytes());
-            prop_assert!(shape.is_right(&whole));
+            prop_assert!(is_right(&whole));
             prop_assert_eq!(&whole, &before);
         }
     }
@@ -264,7 +154,7 @@ fn a_checksum_that_was_left_out_is_completed() {
     let shape = Shape { ipv6: false, tcp: true, options: 0 };
     let mut packet = shape.packet((1, 2), 3, ACK, b"odd");
     let right = packet.clone();
-    let partial = sum(&[], shape.pseudo(&packet));
+    let partial = sum(&[], pseudo(&packet));
     packet[36..38].copy_from_slice(&partial.to_be_bytes());
     let header = VirtioHeader { needs_checksum: true, checksum_start: 20, checksum_offset: 16, ..Default::default() };
     let whole = Whole::read(header, &mut packet).unwrap();
@@ -304,10 +194,7 @@ fn reserved_bits_of_tcp_are_not_lost() {
     let mut two = shape.packet((1, 2), 100, ACK, &[2; 100]);
     // Accurate ECN (RFC 9768) uses one of them.
     two[32] |= 1;
-    two[36..38].fill(0);
-    let checksum = !sum(&two[20..], shape.pseudo(&two));
-    two[36..38].copy_from_slice(&checksum.to_be_bytes());
-    assert!(shape.is_right(&two));
+    make_right(&mut two);
     let (mut bytes, ranges) = lay_out(&[one, two]);
     assert_eq!(Joiner::new(Joinable::TcpAndUdp).join(&mut bytes, &ranges).len(), 2);
 }

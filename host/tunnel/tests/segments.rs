@@ -1,7 +1,6 @@
 //! Segmentation offload of both interfaces, for real: what the kernel refuses whole goes piece by piece, nothing is
 //! overtaken, and what an interface does not take is counted.
 
-#[allow(dead_code, reason = "other tests use the rest")]
 #[path = "support/namespaces.rs"]
 mod namespaces;
 
@@ -22,6 +21,7 @@ const RECEIVE_LENGTHS: &str = "
 import socket, sys
 s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
 s.bind((sys.argv[1], 9))
+s.settimeout(60)
 while n := len(s.recv(65536)):
     print(n, flush=True)
 ";
@@ -50,6 +50,7 @@ import socket, sys
 s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
 s.setsockopt(socket.SOL_SOCKET, 33, 64 << 20)
 s.bind((sys.argv[1], 9))
+s.settimeout(60)
 last, count, overtaken = -1, 0, 0
 while d := s.recv(65536):
     at = int.from_bytes(d[:4], 'big')

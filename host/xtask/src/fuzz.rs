@@ -1,9 +1,10 @@
-//! `fuzz`: what reads bytes of strangers is fed with very many, beginning with the corpus in git.
+//! `fuzz`: what reads bytes of strangers is fed with very many, beginning with what is in git: a corpus, or golden files.
 //!
-//! Inputs that reach something new are kept in the cache, and are where the next run goes on.
+//! Inputs that reach something new are kept in the cache, and are where the next run goes on; those of `test` are not.
 
 use std::fs;
-use std::path::PathBuf;
+use std::panic;
+use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::thread;
@@ -22,11 +23,17 @@ pub const CARGO_FUZZ: (&str, &str, &str) = ("cargo-fuzz", "0.13.2", "cargo-fuzz"
 /// The targets, each a file in `conformance/fuzz/targets`.
 pub const TARGETS: [&str; 5] = ["datagrams", "mesh_delta", "mesh_state", "offload", "uapi"];
 
+/// Those that begin with the golden files of the mesh's wire, in place of a corpus.
+const GOLDEN: [&str; 2] = ["mesh_delta", "mesh_state"];
+
 /// How long `test` runs each, seconds.
 pub const SECONDS: u64 = 60;
 
 /// Targets that run at a time.
 const AT_A_TIME: usize = 2;
+
+/// Inputs of a corpus at most: `test` tries all of them before any other.
+const MOST_KEPT: usize = 64;
 
 /// Lines of a failed run that are shown, from the first that says what is wrong.
 const SHOWN_LINES: usize = 60;
@@ -42,14 +49,14 @@ pub struct Arguments {
     target: Option<String>,
 
     /// How long each is run
-    #[arg(long, default_value_t = SECONDS)]
+    #[arg(long, default_value_t = SECONDS, value_parser = clap::value_parser!(u64).range(1..))]
     seconds: u64,
 
     /// Run this input alone, such as one that a failed run has left
     #[arg(long, value_name = "FILE", requires = "target", conflicts_with_all = ["seconds", "keep"])]
     input: Option<PathBuf>,
 
-    /// Afterwards make the corpus in git anew: the fewest inputs that reach all that was reached
+    /// Afterwards make the corpus in git anew, where there is one: few inputs that reach what was reached
     #[arg(long)]
     keep: bool,
 }
@@ -65,12 +72,12 @@ pub fn main(arguments: &Arguments) -> Result<ExitCode> {
     }
     let targets: Vec<&str> = TARGETS.into_iter().filter(|target| named.is_none_or(|named| named == *target)).collect();
     let mut failed = 0;
-    for run in run_all(&targets, arguments.seconds) {
+    for run in run_all(&targets, arguments.seconds, found) {
         println!("{:<4} {:<10} {:>7.1} s  {}", run.word(), run.target, run.took.as_secs_f64(), run.said);
         failed += usize::from(!run.passed);
     }
     if arguments.keep && failed == 0 {
-        targets.into_iter().try_for_each(keep)?;
+        targets.into_iter().filter(|target| !GOLDEN.contains(target)).try_for_each(keep)?;
     }
     Ok(if failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
@@ -102,25 +109,28 @@ pub fn cargo_fuzz(subcommand: &str) -> Command {
     command
 }
 
-/// Runs targets, some at a time; how each went, in order.
-pub fn run_all(targets: &[&'static str], seconds: u64) -> Vec<Run> {
+/// Runs targets, some at a time; how each went, in order. What reaches something new goes into the folder that `into`
+/// gives.
+pub fn run_all(targets: &[&'static str], seconds: u64, into: fn(&str) -> Result<PathBuf>) -> Vec<Run> {
     let next = AtomicUsize::new(0);
     let work = || {
         let targets = std::iter::from_fn(|| targets.get(next.fetch_add(1, Relaxed)));
-        targets.map(|target| run_one(target, seconds)).collect::<Vec<_>>()
+        targets.map(|target| run_one(target, seconds, into)).collect::<Vec<_>>()
     };
     let mut runs: Vec<Run> = thread::scope(|scope| {
         let workers: Vec<_> = (0..AT_A_TIME).map(|_| scope.spawn(work)).collect();
-        workers.into_iter().filter_map(|worker| worker.join().ok()).flatten().collect()
+        let joined =
+            workers.into_iter().map(|worker| worker.join().unwrap_or_else(|panic| panic::resume_unwind(panic)));
+        joined.flatten().collect()
     });
     runs.sort_by_key(|run| targets.iter().position(|target| *target == run.target));
     runs
 }
 
-fn run_one(target: &'static str, seconds: u64) -> Run {
+fn run_one(target: &'static str, seconds: u64, into: fn(&str) -> Result<PathBuf>) -> Run {
     println!("fuzzing {target} for {seconds} s …");
     let began = Instant::now();
-    let outcome = fuzz(target, seconds);
+    let outcome = into(target).and_then(|into| fuzz(target, seconds, &into));
     let took = began.elapsed();
     match outcome {
         Ok(said) => Run { target, passed: true, took, said },
@@ -132,14 +142,11 @@ fn run_one(target: &'static str, seconds: u64) -> Run {
 }
 
 /// The last line of a run that found nothing.
-fn fuzz(target: &str, seconds: u64) -> Result<String> {
-    let (found, left) = (found(target), left(target));
-    for folder in [&found, &left] {
-        fs::create_dir_all(folder).with_context(|| format!("cannot make {}", folder.display()))?;
-    }
+fn fuzz(target: &str, seconds: u64, into: &Path) -> Result<String> {
+    let left = made(folder(target, "left"))?;
     let log = places::cache().join(format!("log/fuzz-{target}.log"));
     let mut command = Command::new(program(target));
-    command.args([&found, &corpus(target)]);
+    command.args([into, &seeds(target)?]);
     command.arg(format!("-max_total_time={seconds}")).arg(format!("-timeout={TIMEOUT}")).arg("-print_final_stats=1");
     command.arg(format!("-artifact_prefix={}/", left.display()));
     if let Err(error) = run_quietly(&mut command, &log) {
@@ -165,26 +172,46 @@ fn explain(target: &str, log: &str) -> String {
     format!("{}\n{again}", cause.join("\n"))
 }
 
-/// Puts into the corpus in git, in place of what is there, the fewest inputs that reach as much as all do.
+/// Puts into the corpus in git, in place of what is there, the fewest inputs that reach as much as all do: of too many,
+/// the shortest.
 fn keep(target: &str) -> Result<()> {
-    let (corpus, merged) = (corpus(target), places::cache().join("fuzz").join(target).join("merged"));
-    // What an earlier attempt left must not be merged with.
-    let _ = fs::remove_dir_all(&merged);
-    fs::create_dir_all(&merged)?;
+    let (corpus, merged) = (corpus(target), emptied(folder(target, "merged"))?);
     let mut command = Command::new(program(target));
-    command.arg("-set_cover_merge=1").args([&merged, &corpus, &found(target)]);
+    command.arg("-set_cover_merge=1").args([&merged, &seeds(target)?, &found(target)?]);
     run_quietly(&mut command, &places::cache().join(format!("log/fuzz-{target}-merge.log")))?;
-    let inputs: Vec<PathBuf> = fs::read_dir(&merged)?.flatten().map(|entry| entry.path()).collect();
-    if inputs.is_empty() {
+    let inputs = fs::read_dir(&merged)?.map(|entry| Ok(hex(&fs::read(entry?.path())?)));
+    let mut lines = inputs.collect::<Result<Vec<String>>>()?;
+    if lines.is_empty() {
         bail!("nothing was merged for {target}");
     }
-    fs::remove_dir_all(&corpus)?;
-    fs::create_dir_all(&corpus)?;
-    for input in &inputs {
-        fs::copy(input, corpus.join(input.file_name().context("a file has a name")?))?;
-    }
-    println!("{target}: {} inputs in {}", inputs.len(), corpus.display());
+    lines.sort_unstable_by_key(String::len);
+    lines.truncate(MOST_KEPT);
+    lines.sort_unstable();
+    fs::write(&corpus, lines.join("\n") + "\n").with_context(|| format!("cannot write {}", corpus.display()))?;
+    println!("{target}: {} inputs in {}", lines.len(), corpus.display());
     Ok(())
+}
+
+/// The folder of what to begin with: golden files, or the corpus, a file an input.
+fn seeds(target: &str) -> Result<PathBuf> {
+    if GOLDEN.contains(&target) {
+        return Ok(places::golden());
+    }
+    let (corpus, seeds) = (corpus(target), emptied(folder(target, "seeds"))?);
+    let text = fs::read_to_string(&corpus).with_context(|| format!("cannot read {}", corpus.display()))?;
+    for (at, line) in text.lines().enumerate() {
+        let input = bytes(line).with_context(|| format!("{}, line {}: no hexadecimal", corpus.display(), at + 1))?;
+        fs::write(seeds.join(at.to_string()), input)?;
+    }
+    Ok(seeds)
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+fn bytes(hex: &str) -> Option<Vec<u8>> {
+    (0..hex.len()).step_by(2).map(|at| u8::from_str_radix(hex.get(at..at + 2)?, 16).ok()).collect()
 }
 
 fn program(target: &str) -> PathBuf {
@@ -192,29 +219,43 @@ fn program(target: &str) -> PathBuf {
     places::fuzz_target().join(triple).join("release").join(target)
 }
 
-/// In git.
+/// In git: a line an input, hexadecimal.
 fn corpus(target: &str) -> PathBuf {
-    places::fuzz().join("corpus").join(target)
+    places::fuzz().join("corpus").join(format!("{target}.hex"))
 }
 
-/// Inputs that reached something new.
-fn found(target: &str) -> PathBuf {
-    places::cache().join("fuzz").join(target).join("found")
+/// Where inputs that reach something new are kept, for the next run to go on with.
+fn found(target: &str) -> Result<PathBuf> {
+    made(folder(target, "found"))
 }
 
-/// Inputs that something went wrong with.
-fn left(target: &str) -> PathBuf {
-    places::cache().join("fuzz").join(target).join("left")
+/// Empty: a run that begins with all that was ever found does little else in a minute.
+pub fn fresh(target: &str) -> Result<PathBuf> {
+    emptied(folder(target, "test"))
+}
+
+/// A folder of a target in the cache.
+fn folder(target: &str, name: &str) -> PathBuf {
+    places::cache().join("fuzz").join(target).join(name)
+}
+
+fn emptied(folder: PathBuf) -> Result<PathBuf> {
+    // It may not be there yet.
+    let _ = fs::remove_dir_all(&folder);
+    made(folder)
+}
+
+fn made(folder: PathBuf) -> Result<PathBuf> {
+    fs::create_dir_all(&folder).with_context(|| format!("cannot make {}", folder.display()))?;
+    Ok(folder)
 }
 
 #[cfg(test)]
 mod tests {
-    use std::path::Path;
-
     use super::*;
 
     #[test]
-    fn every_target_has_its_file_and_its_corpus() {
+    fn every_target_has_its_file_and_what_to_begin_with() {
         let mut files: Vec<String> = fs::read_dir(places::fuzz().join("targets"))
             .expect("the folder")
             .map(|entry| entry.expect("an entry").path().with_extension(""))
@@ -222,8 +263,15 @@ mod tests {
             .collect();
         files.sort_unstable();
         assert_eq!(files, TARGETS);
-        for target in TARGETS {
-            assert!(fs::read_dir(corpus(target)).expect("a corpus").next().is_some(), "{target}");
+        assert!(fs::read_dir(places::golden()).expect("golden files").next().is_some());
+        for target in TARGETS.into_iter().filter(|target| !GOLDEN.contains(target)) {
+            let text = fs::read_to_string(corpus(target)).expect("a corpus");
+            let lines: Vec<&str> = text.lines().collect();
+            assert!((1..=MOST_KEPT).contains(&lines.len()) && lines.is_sorted(), "{target}");
+            assert!(
+                lines.iter().all(|line| bytes(line).map(|bytes| hex(&bytes)).as_deref() == Some(*line)),
+                "{target}"
+            );
         }
     }
 

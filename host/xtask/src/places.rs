@@ -37,6 +37,11 @@ pub fn fuzz() -> PathBuf {
     root().join("conformance/fuzz")
 }
 
+/// Golden files of what crosses versions and machines.
+pub fn golden() -> PathBuf {
+    root().join("host/mesh/tests/golden")
+}
+
 /// Cargo's target folder for the fuzz targets, which are built with flags of their own.
 pub fn fuzz_target() -> PathBuf {
     cache().join("fuzz-target")

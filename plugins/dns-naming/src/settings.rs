@@ -2,11 +2,14 @@
 
 use serde::Deserialize;
 
+/// Seconds: what the host lets any plugin's answer be kept (`servos:plugin/types`, `answer`).
+const MAX_TTL: u32 = 60;
+
 /// `[plugins.settings.dns-naming]` in `agent.toml`.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Settings {
-    /// Seconds that an answer may be kept: short, since instances come and go.
+    /// Seconds that an answer may be kept, at most 60: short, since instances come and go. The host may lower it further.
     pub ttl: u32,
     /// Most answers to one question, 1 to 64.
     pub max_answers: usize,
@@ -27,8 +30,8 @@ impl Settings {
         if !(1..=64).contains(&self.max_answers) {
             return Err(format!("max_answers = {}: give 1 to 64", self.max_answers));
         }
-        if self.ttl > 3_600 {
-            return Err(format!("ttl = {}: give 3600 seconds at most", self.ttl));
+        if self.ttl > MAX_TTL {
+            return Err(format!("ttl = {}: give {MAX_TTL} seconds at most: the host lowers it to that", self.ttl));
         }
         Ok(())
     }

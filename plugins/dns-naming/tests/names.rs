@@ -161,9 +161,14 @@ fn a_name_without_that_type_is_no_data_and_a_strangers_name_passes() {
 fn settings_that_make_no_sense_are_refused() {
     let settings = |json: &str| serde_json::from_str::<Settings>(json).map_err(|error| error.to_string());
     assert!(settings(r#"{ "tll": 5 }"#).is_err());
-    for json in [r#"{ "max_answers": 0 }"#, r#"{ "ttl": 999999 }"#] {
-        assert!(settings(json).and_then(DnsNaming::configure).is_err(), "{json}");
+    for (json, remedy) in [
+        (r#"{ "max_answers": 0 }"#, "give 1 to 64"),
+        (r#"{ "ttl": 61 }"#, "give 60 seconds at most: the host lowers it to that"),
+    ] {
+        let error = settings(json).and_then(DnsNaming::configure).map(drop).expect_err(json);
+        assert!(error.contains(remedy), "{json}: {error}");
     }
+    assert!(settings(r#"{ "ttl": 60 }"#).and_then(DnsNaming::configure).is_ok());
 }
 
 proptest! {

@@ -2,14 +2,16 @@
 
 mod convergence;
 mod dns;
+mod spread;
 mod throughput;
 pub mod tunnel;
 
 use std::process::ExitCode;
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 use serde::Serialize;
 
+use self::spread::Spread;
 use crate::mesh::{MeshLab, Server};
 
 /// One figure.
@@ -26,8 +28,17 @@ struct Figure {
 }
 
 impl Figure {
-    fn against(name: &'static str, unit: &'static str, ours: f64, peer: &'static str, theirs: f64) -> Self {
-        Self { name, unit, ours, peer: Some(peer), theirs: Some(theirs), ratio: Some(ours / theirs) }
+    /// The medians of the rounds.
+    fn against(
+        name: &'static str,
+        unit: &'static str,
+        ours: &[f64],
+        peer: &'static str,
+        theirs: &[f64],
+    ) -> Result<Self> {
+        let median = |rounds: &[f64]| Spread::of(rounds).map(|spread| spread.median).context("no round was measured");
+        let (ours, theirs) = (median(ours)?, median(theirs)?);
+        Ok(Self { name, unit, ours, peer: Some(peer), theirs: Some(theirs), ratio: Some(ours / theirs) })
     }
 }
 

@@ -23,17 +23,11 @@ pub(super) fn measure(from: &Server, to: &Server) -> Result<Vec<Figure>> {
         ours.push(stream(one, two, &address, SECONDS, Way::There)?.gigabits_a_second());
         theirs.push(stream(one, two, "10.9.0.2", SECONDS, Way::There)?.gigabits_a_second());
     }
-    let (ours, theirs) = (median(ours), median(theirs));
     Ok(vec![Figure::against(
         "one TCP stream through the tunnel (iperf3, cubic)",
         "Gbit/s",
-        ours,
+        &ours,
         "wireguard-go (Debian)",
-        theirs,
-    )])
-}
-
-pub(super) fn median(mut values: Vec<f64>) -> f64 {
-    values.sort_by(f64::total_cmp);
-    values[values.len() / 2]
+        &theirs,
+    )?])
 }

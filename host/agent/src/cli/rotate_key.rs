@@ -2,14 +2,14 @@
 
 use std::path::Path;
 use std::process::ExitCode;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use anyhow::{Result, bail};
 use clap::Args;
-use serde_json::{Value, json};
+use serde_json::json;
 
 use super::{show, socket_client};
-use crate::limits::{MAX_KEY_TRANSITION, MIN_KEY_TRANSITION, ROTATE_KEY_WAIT};
+use crate::limits::{MAX_KEY_TRANSITION, MIN_KEY_TRANSITION, ROTATE_KEY_WAIT, SOCKET_TIMEOUT};
 
 /// A key is made on this server, and its public half told to the control plane. Both keys are answered until the
 /// transition is over; then the one before is erased. Connections through the mesh go on, and lose nothing
@@ -43,43 +43,31 @@ pub async fn main(socket: &Path, arguments: &Arguments, json: bool) -> Result<Ex
         }
         return Ok(ExitCode::SUCCESS);
     }
-    let query = arguments.transition.map(|transition| format!("?transition={}", transition.as_secs()));
-    let path = format!("/rotate-key{}", query.unwrap_or_default());
-    let begun = socket_client::post(socket, &path, ROTATE_KEY_WAIT).await?;
-    let rotation = wait_for_mesh(socket, &begun).await?;
+    let transition = arguments.transition.map(|transition| format!("&transition={}", transition.as_secs()));
+    let path = format!("/rotate-key?wait={}{}", ROTATE_KEY_WAIT.as_secs(), transition.unwrap_or_default());
+    let answer = socket_client::post(socket, &path, ROTATE_KEY_WAIT + SOCKET_TIMEOUT).await?;
+    let rotation = &answer["rotation"];
+    let in_mesh = answer["in_mesh"] == true;
     if json {
         show::print_json(&json!({
+            "in_mesh": in_mesh,
             "public_key": rotation["next_key"],
             "previous_key": rotation["previous_key"],
             "since": rotation["since"],
             "until": rotation["until"],
+            "problem": answer["problem"],
         }))?;
-    } else {
-        println!("the mesh has this server's key {}", show::text(&rotation["next_key"]));
-        let (before, until) = (show::text(&rotation["previous_key"]), show::text(&rotation["until"]));
-        println!("{before} is answered beside it until {until}, then erased");
+        return Ok(if in_mesh { ExitCode::SUCCESS } else { ExitCode::FAILURE });
     }
+    if !in_mesh {
+        bail!(
+            "the rotation is under way and goes on by itself; the mesh does not have the key yet ({}): see \
+             `servos-agent status`",
+            answer["problem"].as_str().unwrap_or("no problem is known")
+        );
+    }
+    println!("the mesh has this server's key {}", show::text(&rotation["next_key"]));
+    let (before, until) = (show::text(&rotation["previous_key"]), show::text(&rotation["until"]));
+    println!("{before} is answered beside it until {until}, then erased");
     Ok(ExitCode::SUCCESS)
-}
-
-/// Waits until this server's own mesh state has the key; what `status` says of the rotation then.
-async fn wait_for_mesh(socket: &Path, begun: &Value) -> Result<Value> {
-    let deadline = Instant::now() + ROTATE_KEY_WAIT;
-    loop {
-        let status = socket_client::get(socket, "/status").await?;
-        let rotation = &status["server"]["key_rotation"];
-        if rotation["phase"] == "transition" && rotation["next_key"] == begun["next_key"] {
-            return Ok(rotation.clone());
-        }
-        if Instant::now() > deadline {
-            let problems = status["problems"].as_array().map(Vec::as_slice).unwrap_or_default();
-            let problems: Vec<String> = problems.iter().map(show::text).collect();
-            bail!(
-                "the rotation is under way and goes on by itself; the mesh does not have the key yet ({}): see \
-                 `servos-agent status`",
-                if problems.is_empty() { "no problem is known".to_owned() } else { problems.join("; ") }
-            );
-        }
-        tokio::time::sleep(Duration::from_millis(50)).await;
-    }
 }

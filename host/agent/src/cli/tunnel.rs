@@ -3,7 +3,6 @@
 use std::io::{BufRead, BufReader, Write};
 use std::num::NonZeroUsize;
 use std::os::fd::{AsFd, AsRawFd, RawFd};
-use std::os::unix::process::CommandExt;
 use std::process::{Command, ExitCode, Stdio};
 use std::thread::available_parallelism;
 
@@ -55,7 +54,8 @@ pub fn main(arguments: &Arguments) -> Result<ExitCode> {
         return in_background(arguments);
     }
     if tells {
-        // Best effort: a session of its own, which no terminal ends.
+        // Best effort: a session of its own, which no terminal ends. Whoever leads a group gets none: it was started in
+        // its parent's.
         let _ = setsid();
     }
     log()?;
@@ -80,7 +80,6 @@ fn in_background(arguments: &Arguments) -> Result<ExitCode> {
     let mut child = command
         .env(TELLS, "1")
         .current_dir("/")
-        .process_group(0)
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .stderr(if std::env::var_os("LOG_LEVEL").is_some() { Stdio::inherit() } else { Stdio::null() })

@@ -137,7 +137,7 @@ impl TunnelPart {
     async fn start(&mut self, snapshot: &Snapshot) -> Result<String, String> {
         let config = TunnelConfig {
             interface: self.settings.interface.clone(),
-            private_key: self.keys.present(),
+            private_key: self.keys.held().present,
             listen_port: self.settings.listen_port,
             address: self.address,
             mtu: self.wanted_mtu(),

@@ -38,10 +38,10 @@ pub(super) async fn mesh_config(
     let mut held = None;
     loop {
         revisions.borrow_and_update();
-        let revision = organisation.revision().ok_or_else(ApiError::unknown_credential)?;
+        let mut revision = organisation.revision().ok_or_else(ApiError::unknown_credential)?;
         if !known.matches(&revision.etag()) {
             let state = shared.live.state(&organisation).await?;
-            // The mesh may have moved on while it was encoded, to what the server knows.
+            // What was encoded may be ahead of what was announced, and be what the server knows.
             if !known.matches(&state.revision.etag()) {
                 let delta = if takes_deltas { delta_for(&known, &state).await } else { None };
                 return Ok(match delta {
@@ -49,6 +49,11 @@ pub(super) async fn mesh_config(
                     None => whole(&state, held),
                 });
             }
+            revision = state.revision;
+        } else if takes_deltas && !organisation.is_encoded() {
+            // What changes next can be told only from a revision that was encoded. If that fails, nothing changed
+            // all the same.
+            drop(shared.live.state(&organisation).await);
         }
         let Some(until) = until else { return Ok(unchanged(revision, None)) };
         tokio::select! {
@@ -84,7 +89,8 @@ async fn delta_for(known: &IfNoneMatch, state: &EncodedState) -> Option<(Revisio
     Some((base, state.delta_from(base).await?))
 }
 
-/// 226 (RFC 3229 §10.4.1). Caches that do not know that status pass it on and keep nothing.
+/// 226 (RFC 3229 §10.4.1). Not to be stored: a private cache that does not know the status may keep the answer and hand
+/// it out later as the mesh (RFC 9111 §3).
 fn changed(state: &EncodedState, base: Revision, delta: Bytes, held: Option<Duration>) -> Response<Body> {
     let mut response = Response::new(Body::from(delta));
     *response.status_mut() = StatusCode::IM_USED;
@@ -95,6 +101,7 @@ fn changed(state: &EncodedState, base: Revision, delta: Bytes, held: Option<Dura
         headers.insert(DELTA_BASE, tag);
     }
     describe(&mut response, state.revision, held);
+    response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
     response
 }
 
@@ -105,7 +112,7 @@ fn unchanged(revision: Revision, held: Option<Duration>) -> Response<Body> {
     response
 }
 
-/// What 200, 226 and 304 all say (RFC 9110 §15.4.5).
+/// What 200, 226 and 304 say (RFC 9110 §15.4.5).
 fn describe(response: &mut Response<Body>, revision: Revision, held: Option<Duration>) {
     let headers = response.headers_mut();
     if let Ok(tag) = HeaderValue::from_str(&revision.etag()) {

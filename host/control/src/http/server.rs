@@ -4,7 +4,7 @@ use axum::body::Body;
 use axum::extract::{Extension, State as Extract};
 use axum::http::StatusCode;
 use servos_mesh::api::{EndpointReport, KeyRotation};
-use tracing::info;
+use tracing::{info, warn};
 
 use super::caller::Caller;
 use super::error::ApiError;
@@ -12,7 +12,7 @@ use super::{Source, State, body};
 use crate::clock::UnixSeconds;
 use crate::endpoint;
 use crate::live::LiveError;
-use crate::store::KeyError;
+use crate::store::{KeyError, Rotated};
 
 /// 204; the mesh changes only if the endpoint does.
 pub(super) async fn set_endpoint(
@@ -39,11 +39,14 @@ pub(super) async fn set_key(Extract(shared): State, caller: Caller, body: Body) 
     let KeyRotation { public_key } = body::read(body, "key").await?;
     let holder = caller.holder;
     let changed = shared.live.change(move |store| {
-        let revision = store.set_key(holder, &public_key, UnixSeconds::now())?;
-        Ok::<_, KeyError>((revision.is_some(), revision.map(|revision| (holder.organisation, revision))))
+        let rotated = store.set_key(holder, &public_key, UnixSeconds::now())?;
+        let raised = rotated.as_ref().map(|rotated| (holder.organisation, rotated.revision));
+        Ok::<_, KeyError>((rotated, raised))
     });
-    if changed.await?? {
-        info!(%public_key, "a server rotated its key");
+    if let Some(Rotated { organisation, server, previous_key, generation, .. }) = changed.await?? {
+        // Whoever has a server's credential can take its place with this: an operator has to be able to see it.
+        let generation = generation.number();
+        warn!(organisation, server, %previous_key, %public_key, generation, "a server rotated its key");
     }
     Ok(StatusCode::NO_CONTENT)
 }

@@ -5,6 +5,7 @@
 //! meshes. Credentials enter and leave their cache on the second alone, so that a look-up that began before a deletion
 //! cannot bring the deleted credential back after it.
 
+mod composed;
 mod credentials;
 mod encoded;
 mod notice;
@@ -25,7 +26,7 @@ use crate::secrets::SecretHash;
 use crate::store::{Changes, CredentialHolder, Cursor, OrganisationId, Store, StoreError};
 use credentials::Credentials;
 
-pub use encoded::EncodedState;
+pub use encoded::{Bounds, EncodedState};
 pub use organisation::{LiveOrganisation, PublishError};
 pub use worker::{Worker, WorkerError};
 

@@ -8,7 +8,7 @@ use servos_mesh::{Revision, WireError};
 use tokio::sync::{Mutex, watch};
 use tracing::{debug, error};
 
-use super::encoded::EncodedState;
+use super::encoded::{Bounds, EncodedState};
 use super::worker::{Worker, WorkerError};
 use crate::store::{OrganisationId, Store, StoreError};
 
@@ -46,6 +46,11 @@ impl LiveOrganisation {
     /// Tells of every change of the revision.
     pub fn subscribe(&self) -> watch::Receiver<Option<Revision>> {
         self.announced.subscribe()
+    }
+
+    /// Whether a revision was encoded since the process started: from there on what changes can be told.
+    pub fn is_encoded(&self) -> bool {
+        self.encoded.read().is_some()
     }
 
     /// From here on no answer is older than `revision`.
@@ -98,7 +103,10 @@ impl LiveOrganisation {
             PublishError::Encode(source)
         })?;
         let before = self.encoded.read().clone();
-        let encoded = Arc::new(EncodedState::after(before.as_deref(), state));
+        let encoded = Arc::new(match before {
+            Some(before) => before.next(state),
+            None => EncodedState::first(state, Bounds::default()),
+        });
         debug!(revision = %encoded.revision, bytes = encoded.body.len(), "mesh encoded");
         *self.encoded.write() = Some(encoded.clone());
         Ok(encoded)

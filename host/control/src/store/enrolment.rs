@@ -90,7 +90,8 @@ fn check_free(tx: &Transaction<'_>, organisation: OrganisationId, joining: &Join
     if exists("SELECT 1 FROM resources WHERE organisation = ?1 AND name = ?2", &[&organisation.0, &name])? {
         return Err(EnrolError::NameOfResource(joining.name.clone()));
     }
-    if exists("SELECT 1 FROM servers WHERE public_key = ?1", &[joining.public_key.as_bytes()])? {
+    let sql = "SELECT 1 FROM servers WHERE public_key = ?1 OR previous_key = ?1";
+    if exists(sql, &[joining.public_key.as_bytes()])? {
         return Err(EnrolError::KeyTaken);
     }
     Ok(())
@@ -188,8 +189,11 @@ pub enum EnrolError {
     /// A resource has the name.
     #[error("{0} is the name of a resource: choose another name with --name")]
     NameOfResource(DnsLabel),
-    /// Another server has the key.
-    #[error("another server has this public key: make a new key; two servers must never share one")]
+    /// Another server has the key, or had it before its last rotation and may still answer it.
+    #[error(
+        "another server has this public key, or had it before its last rotation: make a new key; two servers must \
+         never share one"
+    )]
     KeyTaken,
     /// No address is left.
     #[error(transparent)]

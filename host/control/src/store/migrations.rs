@@ -10,7 +10,7 @@ use super::StoreError;
 /// Every migration: number, SQL. Numbers begin at 1 and leave none out; one that was released is never changed.
 pub const MIGRATIONS: &[(u32, &str)] = &[
     (1, include_str!("../../migrations/0001_initial.sql")),
-    (2, include_str!("../../migrations/0002_key_generation.sql")),
+    (2, include_str!("../../migrations/0002_key_rotation.sql")),
 ];
 
 /// The schema that this program works on.

@@ -27,7 +27,7 @@ pub use changes::{Changes, Cursor};
 pub use enrolment::{EnrolError, Enrolled, Joining};
 pub use error::StoreError;
 pub use installation::Installation;
-pub use key_rotation::KeyError;
+pub use key_rotation::{KeyError, Rotated};
 pub use migrations::{MIGRATIONS, SCHEMA_VERSION};
 pub use organisations::{Organisation, OrganisationError, OrganisationId};
 pub use resources::{Applied, ApplyError, ApplyMode, ResourceAction, ResourceChange, ResourceError};

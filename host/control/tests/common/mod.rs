@@ -128,9 +128,10 @@ impl Plane {
                 break address.parse().unwrap();
             }
         };
-        // Somebody has to read, or the process would wait.
-        std::thread::spawn(move || log.map_while(Result::ok).for_each(drop));
-        Process { child: KilledChild(child), address, fingerprint: *self.first_token.fingerprint().unwrap() }
+        let (tell, told) = std::sync::mpsc::channel();
+        // Somebody has to read, or the process would wait; a test may not be interested.
+        std::thread::spawn(move || log.map_while(Result::ok).for_each(|line| drop(tell.send(line))));
+        Process { child: KilledChild(child), address, fingerprint: *self.first_token.fingerprint().unwrap(), log: told }
     }
 }
 
@@ -156,11 +157,23 @@ pub struct Process {
     pub child: KilledChild,
     pub address: SocketAddr,
     fingerprint: [u8; 32],
+    log: std::sync::mpsc::Receiver<String>,
 }
 
 impl Process {
     pub fn client(&self) -> Client {
         Client::new(self.address, self.fingerprint)
+    }
+
+    /// Waits for the record of that message in the log.
+    pub fn logged(&self, message: &str) -> Value {
+        loop {
+            let line = self.log.recv_timeout(DEADLINE).unwrap_or_else(|_| panic!("never logged: {message}"));
+            let record: Value = serde_json::from_str(&line).unwrap_or_else(|_| panic!("no JSON: {line}"));
+            if record["message"] == message {
+                return record;
+            }
+        }
     }
 }
 
@@ -255,7 +268,7 @@ pub async fn delta_of(response: Response, before: &MeshState) -> (MeshDelta, Arc
     assert_eq!(tag, delta.revision().etag());
     let before = MeshState::parse(before.body().clone()).unwrap();
     let table = PeerTable::new(Arc::new(before), None).apply(&delta).unwrap();
-    (delta, table.compact().unwrap().base().clone())
+    (delta, table.compact(None).unwrap().base().clone())
 }
 
 pub fn names(state: &MeshState) -> Vec<String> {

@@ -1,7 +1,7 @@
 //! Policies, facts and guard rails for the tests, in few words.
 
+#![cfg(test)]
 #![allow(dead_code, reason = "each test file uses its part")]
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 pub mod namespace;
 

@@ -45,10 +45,11 @@ pub fn key(number: u8) -> PublicKey {
 }
 
 type Server = (u8, Option<SocketAddr>, DnsLabel);
-type Services = BTreeMap<String, (Service, Vec<(usize, u16, u16)>)>;
+type ServiceOf = (Service, Vec<(usize, u16, u16)>);
+type Services = BTreeMap<String, ServiceOf>;
 
-/// What a revision does to the one before: who goes (none) or stands at an address, and all services if they change.
-type Edit = (BTreeMap<usize, Option<Server>>, Option<Services>, Option<usize>);
+/// What a revision does to the one before: who goes (none) or stands at an address, and the same of services by name.
+type Edit = (BTreeMap<usize, Option<Server>>, BTreeMap<String, Option<ServiceOf>>, Option<usize>);
 
 fn any_server() -> impl Strategy<Value = Server> {
     let endpoint = option::of(prop_oneof![Just("192.0.2.1:1".parse().unwrap()), any::<SocketAddr>()]);
@@ -57,7 +58,7 @@ fn any_server() -> impl Strategy<Value = Server> {
 
 fn any_edit() -> impl Strategy<Value = Edit> {
     let servers = btree_map(0..POOL.len(), option::of(any_server()), 0..5);
-    let services = option::of(btree_map("[a-z]", any_service(), 0..3));
+    let services = btree_map("[a-d]", option::of(any_service()), 0..3);
     (servers, services, option::weighted(0.2, 0_usize..8))
 }
 
@@ -72,7 +73,7 @@ prop_compose! {
             first.into_iter().map(|(at, server)| (at, (server, 1))).collect();
         let mut services = Services::new();
         let mut states = vec![MeshStateOf { mesh: mesh(1, &servers, &services), zeroed: None }];
-        for (number, (changed, replaced, zeroed)) in edits.into_iter().enumerate() {
+        for (number, (changed, services_changed, zeroed)) in edits.into_iter().enumerate() {
             let revision = number as u64 + 2;
             for (at, server) in changed {
                 match server {
@@ -80,7 +81,12 @@ prop_compose! {
                     None => drop(servers.remove(&at)),
                 }
             }
-            services = replaced.unwrap_or(services);
+            for (name, service) in services_changed {
+                match service {
+                    Some(service) => drop(services.insert(name, service)),
+                    None => drop(services.remove(&name)),
+                }
+            }
             states.push(MeshStateOf { mesh: mesh(revision, &servers, &services), zeroed });
         }
         let own = own.map(|(at, number)| Own { address: address(POOL[at]), public_key: key(number) });

@@ -1,5 +1,6 @@
 //! States for the tests: one fixed, and any that is valid.
 
+#![cfg(test)]
 #![allow(dead_code, reason = "each test file uses its part")]
 
 pub mod history;
@@ -108,6 +109,19 @@ pub fn address(index: u32) -> MeshAddress {
 pub fn with_instances(service: &Service, places: &[Place]) -> Service {
     let instances = places.iter().map(|&(server, port, weight)| Instance::new(server, port, weight)).collect();
     Service { instances, ..service.clone() }
+}
+
+/// Every value of every byte of a body, one at a time: `parses` uses whatever parses, and says whether it did.
+pub fn every_byte_may_be_anything(body: &[u8], parses: fn(&[u8]) -> bool) {
+    let mut refused = 0;
+    for at in 0..body.len() {
+        for value in 0..=u8::MAX {
+            let mut changed = body.to_vec();
+            changed[at] = value;
+            refused += usize::from(!parses(&changed));
+        }
+    }
+    assert!(refused > 0);
 }
 
 prop_compose! {

@@ -1,5 +1,6 @@
 //! Guests made of text, and a small mesh to put to them.
 
+#![cfg(test)]
 #![allow(dead_code, reason = "each test file uses its part")]
 
 pub mod guest;

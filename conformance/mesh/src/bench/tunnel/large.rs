@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use anyhow::{Result, ensure};
+use serde_json::Value;
 use servos_tunnel::PrivateKey;
 
 use super::echo::number;
@@ -18,7 +19,7 @@ use crate::wait_for;
 
 /// All addresses of the mesh but the first and the last.
 const LARGE: StateSize = StateSize { peers: (1 << 22) - 2, changed: 0 };
-/// The same, changed.
+/// The same, changed; of the changed peers half have a session.
 const CHANGED: StateSize = StateSize { changed: 100, ..LARGE };
 /// Beside it: the real peers, and this server.
 const SMALL: StateSize = StateSize { peers: SWARM + 1, changed: 0 };
@@ -63,11 +64,12 @@ pub(super) fn measure(rounds: usize, idle: Duration, results: &mut Results) -> R
         let sessions = number(&tunnel.ask("sessions")?, "sessions")?;
         ensure!(sessions >= f64::from(SWARM), "only {sessions} sessions stand");
         results.add(IDLE_CPU, OURS, share(tunnel.pid(), idle)? * 100.0);
-        let change = tunnel.ask(&format!("follow {}", delta.display()))?;
+        let change = put_in_force(&mut tunnel, "follow", &delta)?;
         for (figure, name) in [(APPLY, "took_ms"), (APPLY_LOST, "lost"), (APPLY_LATE, "late_ms")] {
             results.add(figure, OURS, number(&change, name)?);
         }
-        let change = tunnel.ask(&format!("apply {}", changed.display()))?;
+        // And back: the same peers change once more.
+        let change = put_in_force(&mut tunnel, "apply", &large)?;
         results.add(APPLY_WHOLE, OURS, number(&change, "took_ms")?);
     }
     Ok(())
@@ -93,6 +95,15 @@ impl Site {
         }
         Ok((tunnel, reflector))
     }
+}
+
+/// Puts a change in force; the sessions of the peers that changed must have followed, and no other.
+fn put_in_force(tunnel: &mut Helper, how: &str, file: &Path) -> Result<Value> {
+    let change = tunnel.ask(&format!("{how} {}", file.display()))?;
+    let applied = &change["applied"];
+    let followed = applied["endpoints"] == CHANGED.changed / 2 && applied["ended"] == 0 && applied["rotated"] == 0;
+    ensure!(followed, "{how}: {change}");
+    Ok(change)
 }
 
 /// Share of a core that a process uses over so long.

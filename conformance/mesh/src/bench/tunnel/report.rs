@@ -3,7 +3,8 @@
 use serde::Serialize;
 
 use super::figure::{Aim, FIGURES, Figure, OURS, PEERS};
-use super::results::{Results, Spread};
+use super::results::Results;
+use crate::bench::spread::Spread;
 
 /// One row: a figure, and one peer that it is held against.
 #[derive(Debug, Serialize)]

@@ -2,25 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use serde::Serialize;
-
 use super::figure::Figure;
-
-/// Median, least and greatest of some rounds.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
-pub(super) struct Spread {
-    pub(super) median: f64,
-    pub(super) min: f64,
-    pub(super) max: f64,
-}
-
-impl Spread {
-    fn of(values: &[f64]) -> Option<Self> {
-        let mut sorted = values.to_vec();
-        sorted.sort_by(f64::total_cmp);
-        Some(Self { median: *sorted.get(sorted.len() / 2)?, min: *sorted.first()?, max: *sorted.last()? })
-    }
-}
+use crate::bench::spread::Spread;
 
 /// Values by figure and device, and a line for everything that was left out.
 #[derive(Debug, Default)]
@@ -46,16 +29,5 @@ impl Results {
 
     pub(super) fn spread(&self, figure: Figure, device: &'static str) -> Option<Spread> {
         Spread::of(self.values.get(&(figure.key, device))?)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_spread_is_median_least_and_greatest() {
-        assert_eq!(Spread::of(&[3.0, 1.0, 2.0]), Some(Spread { median: 2.0, min: 1.0, max: 3.0 }));
-        assert_eq!(Spread::of(&[]), None);
     }
 }

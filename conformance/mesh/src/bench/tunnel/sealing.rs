@@ -12,6 +12,8 @@ const PACKET: usize = 1_420;
 const BATCH: u64 = 100_000;
 
 /// Core-seconds a Gbit of packets of 1,420 bytes, sealed by `ring` over at least `seconds` of CPU time.
+///
+/// The figures that it is held against are of TCP payload, of which such a packet carries 1,368 bytes: 4 % less.
 pub(super) fn measure(seconds: f64) -> Result<f64> {
     let failed = |_| anyhow!("ring cannot seal");
     let key = LessSafeKey::new(UnboundKey::new(&CHACHA20_POLY1305, &[7; 32]).map_err(failed)?);

@@ -35,15 +35,15 @@ pub(super) fn flood(target: &str, key: &str, rate: f64, different: u64) -> Resul
             stop.store(true, Ordering::Relaxed);
         });
         let began = Instant::now();
-        let mut sent = 0_u64;
+        let (mut tried, mut sent) = (0_u64, 0_u64);
         let mut in_turn = initiations.iter().cycle();
         while !stop.load(Ordering::Relaxed) {
             let due = (rate * began.elapsed().as_secs_f64()) as u64;
-            for initiation in in_turn.by_ref().take(due.saturating_sub(sent) as usize) {
+            for initiation in in_turn.by_ref().take(due.saturating_sub(tried) as usize) {
                 // A port where nobody listens refuses; the flood goes on.
-                let _ = socket.send(initiation);
+                sent += u64::from(socket.send(initiation).is_ok());
             }
-            sent = sent.max(due);
+            tried = due;
             pause(PAUSE);
         }
         say(&json!({ "sent": sent, "rate": sent as f64 / began.elapsed().as_secs_f64() }))

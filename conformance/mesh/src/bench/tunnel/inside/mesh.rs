@@ -91,16 +91,16 @@ fn apply(
     std::thread::scope(|scope| {
         let meanwhile = scope.spawn(|| echoes(asker, || !quiet.load(Ordering::Relaxed)));
         let began = Instant::now();
-        let applied = next(table).inspect(|next| {
-            tunnel.apply(next.clone());
-        });
+        let next = next(table).map(|next| (tunnel.apply(next.clone()), next));
         let took = began.elapsed();
         quiet.store(true, Ordering::Relaxed);
         let meanwhile = meanwhile.join().map_err(|_| anyhow::anyhow!("the echoes broke"))??;
-        *table = applied?;
+        let (applied, next) = next?;
+        *table = next;
         let late = meanwhile.worst.saturating_sub(before.worst);
         Ok(json!({
-            "took_ms": millis(took), "echoes": meanwhile.count, "lost": meanwhile.lost, "late_ms": millis(late),
+            "took_ms": millis(took), "applied": applied,
+            "echoes": meanwhile.count, "lost": meanwhile.lost, "late_ms": millis(late),
         }))
     })
 }

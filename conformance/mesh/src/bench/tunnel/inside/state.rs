@@ -15,8 +15,16 @@ pub(in crate::bench::tunnel) const SWARM: u32 = 1_000;
 pub(in crate::bench::tunnel) struct StateSize {
     /// Peers, at most 4,194,302: all addresses but the first and the last.
     pub(in crate::bench::tunnel) peers: u32,
-    /// Of these, at the end, how many have another endpoint than before.
+    /// Of these, how many have another endpoint than before: half of them real, half only known. Even.
     pub(in crate::bench::tunnel) changed: u32,
+}
+
+impl StateSize {
+    /// Neither the first, which answers the echoes, nor the last, which is the mesh's own server.
+    fn changes(self, index: u32) -> bool {
+        let half = self.changed / 2;
+        (2..2 + half).contains(&index) || (self.peers - half..self.peers).contains(&index)
+    }
 }
 
 /// Writes a state whose first [`SWARM`] peers are at `swarm`.
@@ -25,12 +33,13 @@ pub(in crate::bench::tunnel) fn write_state(path: &Path, swarm: SocketAddr, size
     let mut builder = MeshStateBuilder::new([1; 16], "bench", "mesh.internal".parse()?, revision);
     for index in 1..=size.peers {
         let real = index <= SWARM;
-        let changed = index > size.peers - size.changed;
-        let elsewhere = SocketAddr::from(([192, 0, 2, 1], if changed { 51_821 } else { 51_820 }));
+        let changed = size.changes(index);
+        let mut endpoint = if real { swarm } else { SocketAddr::from(([192, 0, 2, 1], 51_820)) };
+        endpoint.set_port(endpoint.port() + u16::from(changed));
         builder.peer(PeerEntry {
             public_key: if real { public_key(index) } else { PublicKey::from_bytes(scrambled(index.into()))? },
             key_generation: servos_mesh::KeyGeneration::FIRST,
-            endpoint: Some(if real { swarm } else { elsewhere }),
+            endpoint: Some(endpoint),
             address: MeshAddress::from_index(index)?,
             name: format!("p{index}").parse()?,
             since: if changed { revision } else { Revision(1) },
@@ -76,6 +85,15 @@ mod tests {
     use std::collections::HashSet;
 
     use super::*;
+
+    #[test]
+    fn half_of_the_changed_are_real_and_none_is_the_first_or_the_last() {
+        let size = StateSize { peers: 2 * SWARM, changed: 6 };
+        let changed: Vec<_> = (1..=size.peers).filter(|index| size.changes(*index)).collect();
+        assert_eq!(changed, [2, 3, 4, 1_997, 1_998, 1_999]);
+        let none = StateSize { peers: SWARM + 1, changed: 0 };
+        assert!(!(1..=none.peers).any(|index| none.changes(index)));
+    }
 
     #[test]
     fn keys_differ() {
