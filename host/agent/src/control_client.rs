@@ -16,9 +16,9 @@ use servos_mesh::limits::{MAX_DELTA_BYTES, MAX_JSON_BODY, MAX_STATE_BYTES};
 use servos_mesh::{MeshDelta, MeshState, PublicKey, Revision, WireError};
 use zeroize::Zeroizing;
 
+use crate::error_chain::chain;
 use crate::limits::{CONNECT_TIMEOUT, POLL_GRACE, POLL_WAIT, READ_TIMEOUT, REQUEST_TIMEOUT, RETRY_AFTER_CEILING};
 use crate::pinned_tls;
-use crate::poll::chain;
 
 /// What a poll brought.
 #[derive(Debug)]

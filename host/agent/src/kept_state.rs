@@ -18,9 +18,9 @@ use sha2::{Digest, Sha256};
 use tracing::warn;
 
 use crate::durable_file;
+use crate::error_chain::chain;
 use crate::limits::{KEPT_DELTAS_SHARE, MAX_KEPT_DELTAS, MIN_KEPT_DELTAS};
 use crate::paths::Paths;
-use crate::poll::chain;
 use crate::state_file::{self, StateFileError};
 
 /// Length and SHA-256 of an entry.

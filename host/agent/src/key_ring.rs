@@ -4,7 +4,7 @@ use parking_lot::Mutex;
 use servos_mesh::PublicKey;
 use servos_tunnel::OwnKeys;
 
-use crate::report::SharedTunnel;
+use crate::shared_tunnel::SharedTunnel;
 
 /// See the module.
 pub struct KeyRing {

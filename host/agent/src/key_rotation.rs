@@ -18,13 +18,14 @@ use tracing::{info, warn};
 
 use crate::clock::{Clock, Now};
 use crate::control_client::{ControlError, Publish};
+use crate::error_chain::chain;
 use crate::identity::IdentityError;
 use crate::key_due::{Due, Facts, NotBefore, Stage, due};
 use crate::key_files::{self, Next, Rotation};
 use crate::key_ring::KeyRing;
 use crate::limits::{KEY_TRANSITION, REFUSED_ROTATION_PAUSE, ROTATE_KEY_JITTER, ROTATION_CHECK};
 use crate::paths::Paths;
-use crate::poll::{chain, pause_after};
+use crate::poll::pause_after;
 use crate::rotation_handle::{KeyStatus, Phase, Request, RotationError, RotationHandle, RotationStatus};
 use crate::taken_back::TakenBack;
 

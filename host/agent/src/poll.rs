@@ -14,6 +14,7 @@ use tokio::sync::watch;
 use tracing::{info, warn};
 
 use crate::control_client::{ControlClient, ControlError, Polled};
+use crate::error_chain::chain;
 use crate::kept_state::KeptState;
 use crate::key_ring::KeyRing;
 use crate::limits::{DELTA_ATTEMPTS, POLL_BACKOFF, POLL_PAUSE};
@@ -340,16 +341,4 @@ fn backoff(failures: u32) -> Duration {
 /// Between half and the whole of `pause`.
 fn jittered(pause: Duration) -> Duration {
     pause.mul_f64(rand::rng().random_range(0.5..=1.0))
-}
-
-/// An error with all its causes on one line.
-pub(crate) fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        text.push_str(": ");
-        text.push_str(&cause.to_string());
-        source = cause.source();
-    }
-    text
 }

@@ -3,14 +3,13 @@
 use std::sync::Arc;
 use std::time::{Instant, SystemTime};
 
-use arc_swap::ArcSwapOption;
 use parking_lot::Mutex;
 use serde::Serialize;
 use serde_json::{Value, json};
 use servos_mesh::{Health, Link, MeshAddress, PeerRecord, Protocol, PublicKey, SkippedPeer, Snapshot, timestamp};
 use servos_sandbox::naming::{Outcome, Question, Rdata, RecordType};
 use servos_sandbox::{PluginHost, PluginStatus};
-use servos_tunnel::{SessionStatus, Tunnel};
+use servos_tunnel::SessionStatus;
 use tokio::sync::watch;
 
 use crate::executors::driver::{ExecutorStatus, Handle, PlanView};
@@ -19,10 +18,8 @@ use crate::key_ring::KeyRing;
 use crate::limits::PEERS_LISTED;
 use crate::poll::ControlStatus;
 use crate::rotation_handle::{RotationHandle, RotationStatus};
+use crate::shared_tunnel::SharedTunnel;
 use crate::snapshots::instance_key;
-
-/// The tunnel while it is up; shared by its executor and by whoever looks at it.
-pub type SharedTunnel = Arc<ArcSwapOption<Tunnel>>;
 
 /// The running agent, as those see it who ask.
 pub struct Reporter {

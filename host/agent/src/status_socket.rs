@@ -17,8 +17,8 @@ use serde_json::{Value, json};
 use tokio::net::UnixListener;
 use tokio::time::{Instant, timeout_at};
 
+use crate::error_chain::chain;
 use crate::limits::{KEY_TRANSITION, MAX_KEY_TRANSITION, MIN_KEY_TRANSITION, ROTATE_KEY_WAIT};
-use crate::poll::chain;
 use crate::report::Reporter;
 use crate::rotation_handle::{KeyStatus, RotationError};
 

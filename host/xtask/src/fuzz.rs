@@ -17,9 +17,6 @@ use clap::builder::PossibleValuesParser;
 use crate::command::{output, run, run_quietly, status};
 use crate::{places, setup};
 
-/// What builds the targets, of the crate registry.
-pub const CARGO_FUZZ: (&str, &str, &str) = ("cargo-fuzz", "0.13.2", "cargo-fuzz");
-
 /// The targets, each a file in `conformance/fuzz/targets`.
 pub const TARGETS: [&str; 5] = ["datagrams", "mesh_delta", "mesh_state", "offload", "uapi"];
 
@@ -63,7 +60,7 @@ pub struct Arguments {
 
 /// Builds, runs, and says what failed.
 pub fn main(arguments: &Arguments) -> Result<ExitCode> {
-    setup::crate_program(CARGO_FUZZ, false)?;
+    setup::crate_program(setup::CARGO_FUZZ, false)?;
     run(&mut cargo_fuzz("build"))?;
     let named = arguments.target.as_deref();
     if let (Some(target), Some(input)) = (named, &arguments.input) {

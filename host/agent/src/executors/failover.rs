@@ -13,8 +13,8 @@ use servos_mesh::{Health, Snapshot};
 use servos_sandbox::PluginHost;
 use tokio::sync::watch;
 
+use crate::error_chain::chain;
 use crate::executors::driver::{Applied, Detail, Executor, PlanView};
-use crate::poll::chain;
 use crate::settings::Settings;
 
 /// How soon it is looked again while a recovered instance waits to be let in.

@@ -10,9 +10,9 @@ use servos_mesh::{Protocol, Snapshot};
 use servos_sandbox::PluginHost;
 use servos_sandbox::policy::{LocalInstance, PolicyContext, Rule, Transport};
 
+use crate::error_chain::chain;
 use crate::executors::driver::{Applied, Detail, Executor, PlanView};
 use crate::limits::DRIFT_CHECK;
-use crate::poll::chain;
 use crate::settings::Settings;
 
 /// See the module.

@@ -12,9 +12,9 @@ use servos_names::{
 use servos_sandbox::PluginHost;
 use tokio::sync::watch;
 
+use crate::error_chain::chain;
 use crate::executors::driver::{Applied, Detail, Executor, PlanView};
 use crate::identity::Identity;
-use crate::poll::chain;
 use crate::settings::Settings;
 
 /// See the module.

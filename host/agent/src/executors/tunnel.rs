@@ -14,13 +14,13 @@ use servos_wakeup::{Wakes, WakeupFilter};
 use tokio::sync::{mpsc, watch};
 use tracing::{info, warn};
 
+use crate::error_chain::chain;
 use crate::executors::driver::{Applied, Detail, Executor, PlanView};
 use crate::guests::MESH_WAKEUP;
 use crate::identity::Identity;
 use crate::key_ring::KeyRing;
-use crate::poll::chain;
-use crate::report::SharedTunnel;
 use crate::settings::{Settings, TunnelSettings};
+use crate::shared_tunnel::SharedTunnel;
 use crate::snapshots::LinkChange;
 
 /// See the module.
