@@ -29,7 +29,7 @@ pub fn write(path: &Path, bytes: &[u8], mode: u32) -> io::Result<()> {
     sync_folder(path)
 }
 
-/// The file that [`write`] fills before it has its name. Whoever is killed meanwhile leaves it, for [`sweep`].
+/// The file that [`write()`] fills before it has its name. Whoever is killed meanwhile leaves it, for [`sweep`].
 ///
 /// # Errors
 ///
