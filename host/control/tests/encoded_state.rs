@@ -1,6 +1,6 @@
 //! What is remembered of the way to a revision, and for how many askers it is put together.
 
-#![allow(clippy::unwrap_used, reason = "helpers of tests are tests")]
+#![cfg(test)]
 
 use servos_control::live::{Bounds, EncodedState};
 use servos_mesh::{KeyGeneration, MeshAddress, MeshDelta, MeshState, MeshStateBuilder, PeerEntry, PublicKey, Revision};

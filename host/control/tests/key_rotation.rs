@@ -1,6 +1,6 @@
 //! A server's key gives way to another: who may, which one, and what peers are told of it.
 
-#![allow(clippy::unwrap_used, reason = "helpers of tests are tests")]
+#![cfg(test)]
 
 mod common;
 

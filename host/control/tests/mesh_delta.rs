@@ -1,6 +1,6 @@
 //! What changed, where the whole mesh would be more than was asked for.
 
-#![allow(clippy::unwrap_used, reason = "helpers of tests are tests")]
+#![cfg(test)]
 
 mod common;
 
