@@ -4,6 +4,7 @@ mod common;
 
 use anyhow::{Context, Result, ensure};
 use common::{End, PATIENCE};
+use serde_json::Value;
 use servos_lab::{Lab, Programs, wait_for};
 
 #[test]
@@ -216,6 +217,37 @@ fn with_the_real_wireguard_go_across_restarts_of_either_side() -> Result<()> {
         theirs.reaches(&ours)?;
     }
     Ok(())
+}
+
+/// An initiator renews its keypair after two minutes (`REKEY_AFTER_TIME`): so long a stream has to be.
+#[test]
+fn a_stream_loses_nothing_across_a_rekey_with_the_real_wireguard_go_whichever_renews() -> Result<()> {
+    let stream = |ours_renews: bool| -> Result<()> {
+        let lab = Lab::new()?;
+        let (ours, theirs) = (End::ours(&lab, 1)?, End::theirs(&lab, 2)?);
+        let (first, second) = if ours_renews { (&ours, &theirs) } else { (&theirs, &ours) };
+        first.peer(second, &second.at())?;
+        second.peer(first, "")?;
+        first.reaches(second)?;
+        let began = first.wg("show wg1 latest-handshakes")?;
+        let to = if ours_renews { "192.168.241.2" } else { "192.168.241.1" };
+        let _server = second.machine.spawn("iperf3", "iperf3", &["-s", "-1", "-B", to], "")?;
+        wait_for("iperf3", PATIENCE, || second.sh("ss -tln | grep -q :5201").map(drop))?;
+        let report = first.inside(&format!("iperf3 -u -b 4M -l 1000 --bidir -t 126 -c {to} --json"))?;
+        let report: Value = serde_json::from_str(&report)?;
+        ensure!(first.wg("show wg1 latest-handshakes")? != began, "the keypair was not renewed");
+        for way in ["sum_received", "sum_received_bidir_reverse"] {
+            let received = &report["end"][way];
+            ensure!(received["packets"].as_u64() > Some(50_000), "{way}: {received}");
+            ensure!(received["lost_packets"] == 0, "ours renews: {ours_renews}, {way}: {received}");
+        }
+        Ok(())
+    };
+    std::thread::scope(|scope| {
+        let ours = scope.spawn(|| stream(true));
+        stream(false)?;
+        ours.join().expect("the other stream does not panic")
+    })
 }
 
 #[test]

@@ -68,10 +68,11 @@ impl KeptState {
     ///
     /// [`StateFileError`] if there is a whole state and it cannot be used. Deltas that cannot be are left out.
     pub fn load(paths: &Paths, own: Own) -> Result<Option<(PeerTable, Self)>, StateFileError> {
-        let Some(state) = state_file::load(&paths.mesh_state())? else { return Ok(None) };
-        let state = Arc::new(state);
+        let Some(mapped) = state_file::load(&paths.mesh_state())? else { return Ok(None) };
+        let state = mapped.state().clone();
         let mut kept = Self { base: Some(state.clone()), base_is_written: true, disowned: false, ..Self::new(paths) };
         let table = kept.replay(PeerTable::new(state, Some(own)));
+        mapped.release_names();
         Ok(Some((table, kept)))
     }
 

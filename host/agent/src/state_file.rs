@@ -2,7 +2,6 @@
 
 use std::fs::File;
 use std::io;
-use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -17,7 +16,7 @@ use crate::durable_file;
 /// # Errors
 ///
 /// [`StateFileError`]: the file is there and is no mesh state. The agent then goes on without it and asks for the whole.
-pub fn load(path: &Path) -> Result<Option<MeshState>, StateFileError> {
+pub fn load(path: &Path) -> Result<Option<MappedState>, StateFileError> {
     let read = |source| StateFileError::Read { path: path.into(), source };
     let file = match File::open(path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
@@ -26,8 +25,34 @@ pub fn load(path: &Path) -> Result<Option<MeshState>, StateFileError> {
     let mapped = map(&file).map_err(read)?;
     let state = MeshState::parse(Bytes::from_owner(mapped.clone()))
         .map_err(|source| StateFileError::Parse { path: path.into(), source })?;
-    release(&mapped, state.names_range());
-    Ok(Some(state))
+    Ok(Some(MappedState { state: Arc::new(state), mapped }))
+}
+
+/// A kept state, read in place.
+#[derive(Debug)]
+pub struct MappedState {
+    state: Arc<MeshState>,
+    mapped: Mapped,
+}
+
+impl MappedState {
+    /// The state.
+    pub fn state(&self) -> &Arc<MeshState> {
+        &self.state
+    }
+
+    /// Lets go of the memory of its names, once they are indexed: they are seldom read, and come from the file again when
+    /// they are.
+    #[allow(unsafe_code, reason = "this advice would lose what was written to memory alone: nothing is")]
+    pub fn release_names(&self) {
+        let Some(map) = &self.mapped.0 else { return };
+        let names = self.state.names_range();
+        // SAFETY: the mapping is read-only and of a file that does not change: the same bytes come back.
+        let advised = unsafe { map.unchecked_advise_range(UncheckedAdvice::DontNeed, names.start, names.len()) };
+        if let Err(error) = advised {
+            tracing::debug!(%error, "the names of the kept state stay in memory");
+        }
+    }
 }
 
 /// Keeps a state: temp, fsync, rename, fsync of the folder.
@@ -40,7 +65,7 @@ pub fn store(path: &Path, state: &MeshState) -> Result<(), StateFileError> {
 }
 
 /// A mapped file; of an empty one there is nothing to map.
-#[derive(Clone)]
+#[derive(Clone, Debug)]
 struct Mapped(Option<Arc<Mmap>>);
 
 impl AsRef<[u8]> for Mapped {
@@ -58,18 +83,6 @@ fn map(file: &File) -> io::Result<Mapped> {
     // `store` renames another file over its name, which leaves this one mapped and whole.
     let map = unsafe { Mmap::map(file)? };
     Ok(Mapped(Some(Arc::new(map))))
-}
-
-/// Lets go of the memory of a part that was checked and is seldom read; it is read from the file again when it is.
-#[allow(unsafe_code, reason = "this advice would lose what was written to memory alone: nothing is")]
-fn release(mapped: &Mapped, part: Range<usize>) {
-    if let Some(map) = &mapped.0 {
-        // SAFETY: the mapping is read-only and of a file that does not change: the same bytes come back.
-        let advised = unsafe { map.unchecked_advise_range(UncheckedAdvice::DontNeed, part.start, part.len()) };
-        if let Err(error) = advised {
-            tracing::debug!(%error, "the names of the kept state stay in memory");
-        }
-    }
 }
 
 /// Why the kept state cannot be used or kept.

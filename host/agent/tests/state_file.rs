@@ -25,7 +25,10 @@ fn what_is_kept_comes_back() {
     assert!(load(&path).expect("no file is no error").is_none());
     store(&path, &state()).expect("kept");
     let back = load(&path).expect("readable").expect("there");
-    assert_eq!(back.body(), state().body());
+    assert_eq!(back.state().body(), state().body());
+    back.release_names();
+    let names = back.state().peers().iter().map(|record| back.state().name_of(record));
+    assert_eq!(names.collect::<Vec<_>>(), ["s1", "s2", "s3"], "read from the file again");
     assert_eq!(std::fs::read_dir(folder.path()).expect("the folder").count(), 1, "a temp file is left behind");
 }
 

@@ -1,28 +1,49 @@
 //! Peer records and their names between bytes and values, for states and deltas alike.
 
+use std::ops::Range;
+
 use zerocopy::{FromBytes, IntoBytes};
 
 use crate::codec::WireError;
 use crate::{DnsLabel, MeshAddress, PeerRecord};
+
+/// Records from which on half of them are checked by another thread: it costs as much as checking a thousand.
+const WORTH_A_THREAD: usize = 1 << 16;
 
 /// Reads records where they are: addresses in range, sorted and unique, each with a name in `names`.
 pub(crate) fn check_peers<'a>(peers: &'a [u8], names: &[u8]) -> Result<&'a [PeerRecord], WireError> {
     let Ok(records) = <[PeerRecord]>::ref_from_bytes(peers) else {
         return Err(WireError::invalid("peers", format!("{} bytes are no multiple of 64", peers.len())));
     };
-    let mut before = None;
-    for (at, record) in records.iter().enumerate() {
-        let address = server_address(record.address.get())
-            .map_err(|problem| WireError::invalid(format!("peer {at}"), problem))?;
-        if before.is_some_and(|before| before >= address) {
+    let check = |part: Range<usize>| check_part(records, names, part);
+    if records.len() < WORTH_A_THREAD {
+        check(0..records.len())?;
+        return Ok(records);
+    }
+    let middle = records.len() / 2;
+    std::thread::scope(|scope| {
+        // Half of the work beside the other half.
+        let upper = scope.spawn(|| check(middle..records.len()));
+        check(0..middle)?;
+        upper.join().expect("checking records does not panic")
+    })?;
+    Ok(records)
+}
+
+fn check_part(records: &[PeerRecord], names: &[u8], part: Range<usize>) -> Result<(), WireError> {
+    let mut before = part.start.checked_sub(1).map(|at| records[at].address.get());
+    for (at, record) in part.clone().zip(&records[part]) {
+        let index = record.address.get();
+        server_address(index).map_err(|problem| WireError::invalid(format!("peer {at}"), problem))?;
+        if before.is_some_and(|before| before >= index) {
             return Err(WireError::invalid(format!("peer {at}"), "is not sorted by address, or not unique"));
         }
-        before = Some(address);
+        before = Some(index);
         if !name_at(names, record.name_offset.get()).is_some_and(DnsLabel::is_valid) {
             return Err(WireError::invalid(format!("peer {at}"), "has no name that is a DNS label"));
         }
     }
-    Ok(records)
+    Ok(())
 }
 
 /// An address that a server may have, of its index.
@@ -88,5 +109,34 @@ impl PeerWriter {
     /// What was written.
     pub(crate) fn records(&self) -> &[PeerRecord] {
         <[PeerRecord]>::ref_from_bytes(&self.peers).expect("whole records were written")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// So many records that two threads check them, with a name each.
+    fn many() -> (Vec<PeerRecord>, Vec<u8>) {
+        let records = (1..=WORTH_A_THREAD as u32 + 1).map(|index| {
+            let mut record = PeerRecord::new_zeroed();
+            record.address.set(index);
+            record
+        });
+        (records.collect(), b"\x01a".to_vec())
+    }
+
+    #[test]
+    fn wherever_it_is_a_bad_record_is_found_and_of_several_the_first_is_named() {
+        let (records, names) = many();
+        assert!(check_peers(records.as_bytes(), &names).is_ok());
+        let (last, middle) = (records.len() - 1, records.len() / 2);
+        for at in [1, middle - 1, middle, middle + 1, last] {
+            let mut unsorted = records.clone();
+            unsorted[at].address = unsorted[at - 1].address;
+            unsorted[last].name_offset.set(7);
+            let error = check_peers(unsorted.as_bytes(), &names).expect_err("an address twice").to_string();
+            assert!(error.contains(&format!("peer {at}: is not sorted")), "{error}");
+        }
     }
 }

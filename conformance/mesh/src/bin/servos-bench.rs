@@ -1,18 +1,14 @@
 //! Figures as ratios in one run: what `cargo xtask bench` runs once everything is built.
 
-use std::fs::File;
-use std::path::Path;
 use std::process::ExitCode;
 
-use bytes::Bytes;
-use memmap2::Mmap;
 use servos_lab::bench::{self, tunnel};
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
     match arguments.as_slice() {
-        ["inside", rest @ ..] => tunnel::inside::main(rest, map),
+        ["inside", rest @ ..] => tunnel::inside::main(rest),
         ["tunnel", rest @ ..] => match tunnel_options(rest) {
             Ok(options) => tunnel::main(options),
             Err(unknown) => usage(unknown),
@@ -39,13 +35,4 @@ fn tunnel_options<'a>(arguments: &[&'a str]) -> Result<tunnel::Options, &'a str>
 fn usage(unknown: &str) -> ExitCode {
     eprintln!("servos-bench: unknown argument {unknown:?}; there is [--json], and tunnel [--json] [--quick] [--sheet]");
     ExitCode::from(2)
-}
-
-/// Maps a state as the agent does.
-#[allow(unsafe_code, reason = "a mapping is unsafe by nature; the file lies in the laboratory's own folder")]
-fn map(path: &Path) -> std::io::Result<Bytes> {
-    let file = File::open(path)?;
-    // SAFETY: the bench wrote the file before it started this program, and changes it no more.
-    let map = unsafe { Mmap::map(&file)? };
-    Ok(Bytes::from_owner(map))
 }

@@ -22,6 +22,8 @@ pub struct Run<'a> {
     pub segment: usize,
     /// The datagrams.
     pub bytes: &'a [u8],
+    /// More of the same size could still follow.
+    pub is_open: bool,
 }
 
 impl DatagramBatch {
@@ -64,6 +66,18 @@ impl DatagramBatch {
         self.datagrams.clear();
     }
 
+    /// Forgets the first `count` datagrams.
+    pub fn forget(&mut self, count: usize) {
+        let Some((_, next)) = self.datagrams.get(count) else { return self.clear() };
+        let sent = next.start;
+        self.bytes.copy_within(sent..self.used, 0);
+        self.used -= sent;
+        self.datagrams.drain(..count);
+        for (_, range) in &mut self.datagrams {
+            *range = range.start - sent..range.end - sent;
+        }
+    }
+
     /// The datagrams, in order.
     pub fn datagrams(&self) -> impl Iterator<Item = (Endpoint, &[u8])> {
         self.datagrams.iter().map(|(to, range)| (*to, &self.bytes[range.clone()]))
@@ -75,17 +89,21 @@ impl DatagramBatch {
         let segment = head.len();
         let mut end = head.end;
         let mut count = 1;
+        let mut is_open = true;
         for (other, range) in &self.datagrams[first + 1..] {
             let fits = range.end - head.start <= MAX_UDP_PAYLOAD && count < max_segments;
             if other != to || range.len() > segment || !fits {
+                is_open = false;
                 break;
             }
             end = range.end;
             count += 1;
             if range.len() < segment {
+                is_open = false;
                 break;
             }
         }
-        Some((Run { to: *to, segment, bytes: &self.bytes[head.start..end] }, count))
+        is_open &= count < max_segments && end + segment - head.start <= MAX_UDP_PAYLOAD;
+        Some((Run { to: *to, segment, bytes: &self.bytes[head.start..end], is_open }, count))
     }
 }

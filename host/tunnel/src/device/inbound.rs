@@ -1,6 +1,7 @@
 //! Datagrams from the network: packets of peers, opened where they lie. Messages of handshakes are set aside for
 //! `handshakes.rs`: a curve takes as long as hundreds of packets.
 
+use std::net::IpAddr;
 use std::ops::Range;
 use std::sync::Arc;
 use std::time::Instant;
@@ -32,6 +33,8 @@ struct Run {
     bytes: u64,
     /// One of them was more than empty.
     data: bool,
+    /// Source and destination of the last that its peer may send: the next is mostly of the same flow.
+    admitted: Option<(IpAddr, IpAddr)>,
 }
 
 impl Device {
@@ -93,7 +96,7 @@ impl Device {
             self.common.counters.drops.no_keypair.one();
             return None;
         };
-        Some(Run { receiver, cell, keypair, peer, bytes: 0, data: false })
+        Some(Run { receiver, cell, keypair, peer, bytes: 0, data: false, admitted: None })
     }
 
     /// Opens a message; where its packet lies in it, if it has one that its peer may send.
@@ -120,15 +123,18 @@ impl Device {
             counters.drops.no_ip_inside.one();
             return None;
         };
-        match self.peers.admits(run.peer, head.source, head.destination) {
-            Ok(()) => {}
-            Err(Inadmissible::Source) => {
-                counters.drops.spoofed_source.one();
-                return None;
-            }
-            Err(Inadmissible::Destination) => {
-                counters.drops.foreign_destination.one();
-                return None;
+        let addresses = (head.source, head.destination);
+        if run.admitted != Some(addresses) {
+            match self.peers.admits(run.peer, head.source, head.destination) {
+                Ok(()) => run.admitted = Some(addresses),
+                Err(Inadmissible::Source) => {
+                    counters.drops.spoofed_source.one();
+                    return None;
+                }
+                Err(Inadmissible::Destination) => {
+                    counters.drops.foreign_destination.one();
+                    return None;
+                }
             }
         }
         counters.rx_packets.one();

@@ -3,9 +3,10 @@
 //!
 //! A handshake is the only costly thing that a stranger can ask for. Below the limit all are granted. Above it, only
 //! those who show that they receive what is sent to their address, each at a rate of its own, and in all never more than
-//! the limit again.
+//! the limit again. Cookies have a rate a source, too: a flood from one address costs a hash a message and no more.
 
 use std::collections::HashMap;
+use std::hash::{BuildHasher as _, RandomState};
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -15,7 +16,9 @@ use servos_mesh::PublicKey;
 
 use super::macs::{MAC, MacKeys, is_mac2_right, mac};
 use super::message::COOKIE;
-use crate::limits::{HANDSHAKE_SOURCES, SOURCE_BURST, SOURCE_HANDSHAKES_A_SECOND};
+use crate::limits::{
+    COOKIE_COUNTERS, HANDSHAKE_SOURCES, SOURCE_BURST, SOURCE_COOKIES_A_SECOND, SOURCE_HANDSHAKES_A_SECOND,
+};
 
 /// The secret that cookies are made of lives so long (§5.4.7).
 const SECRET_AGE: Duration = Duration::from_secs(120);
@@ -62,6 +65,14 @@ struct Load {
     secret: [u8; 32],
     secret_since: Instant,
     sources: HashMap<Source, Allowance>,
+    cookies: CookiesSent,
+}
+
+/// How many cookies were sent in this second to whom. A source is whatever a stranger writes into a packet: so many
+/// counters and no more, and which one is a source's nobody can tell from outside.
+struct CookiesSent {
+    hasher: RandomState,
+    counts: Box<[u8]>,
 }
 
 /// Who is counted together: an IPv4 address, or an IPv6 network of 64 bits.
@@ -86,6 +97,7 @@ impl Guard {
             secret: rand::random(),
             secret_since: now,
             sources: HashMap::new(),
+            cookies: CookiesSent { hasher: RandomState::new(), counts: vec![0; COOKIE_COUNTERS].into() },
         };
         Self { keys: MacKeys::of(own), other: None, limit, load: Arc::new(Mutex::new(load)) }
     }
@@ -111,6 +123,9 @@ impl Guard {
         }
         let cookie = load.cookie(now, source);
         if !is_mac2_right(&cookie, message) {
+            if !load.cookies.allow(Source::of(source.ip())) {
+                return Admission::TooMany;
+            }
             drop(load);
             let mut reply = [0; COOKIE];
             return match keys.seal_cookie(&cookie, message, &mut reply) {
@@ -144,6 +159,7 @@ impl Load {
             self.since = now;
             self.arrived = 0;
             self.granted = 0;
+            self.cookies.counts.fill(0);
         }
         self.arrived = self.arrived.saturating_add(1);
     }
@@ -173,6 +189,16 @@ impl Load {
         let tokens = allowance.at(now);
         let allowed = tokens >= 1.0;
         *allowance = Allowance { tokens: if allowed { tokens - 1.0 } else { tokens }, at: now };
+        allowed
+    }
+}
+
+impl CookiesSent {
+    /// Counts one, unless there were too many.
+    fn allow(&mut self, source: Source) -> bool {
+        let at = self.hasher.hash_one(source) as usize % self.counts.len();
+        let allowed = self.counts[at] < SOURCE_COOKIES_A_SECOND;
+        self.counts[at] += u8::from(allowed);
         allowed
     }
 }
@@ -266,6 +292,25 @@ mod tests {
             last = guard.admit(much_later, from(2), &message);
         }
         assert!(matches!(last, Admission::Cookie(_)));
+    }
+
+    #[test]
+    fn a_source_gets_so_many_cookies_a_second_and_others_get_theirs() {
+        let now = Instant::now();
+        let (_, guard, mut macs) = guarded(now);
+        for _ in 0..=LIMIT {
+            guard.admit(now, from(1), &stamped(&mut macs, now));
+        }
+        let mut cookies = |at, host, count| {
+            let admitted = (0..count).map(|_| guard.admit(at, from(host), &stamped(&mut macs, at)));
+            admitted.filter(|admission| matches!(admission, Admission::Cookie(_))).count()
+        };
+        let (most, later) = (usize::from(SOURCE_COOKIES_A_SECOND), now + Duration::from_secs(1));
+        assert_eq!(cookies(later, 1, 1_000), most);
+        // 250 others share 4,096 counters with it: hardly any two the same.
+        let others: usize = (2..252).map(|host| cookies(later, host, 1)).sum();
+        assert!(others > 240, "{others}");
+        assert_eq!(cookies(later + Duration::from_secs(1), 1, 1_000), most, "each second anew");
     }
 
     #[test]

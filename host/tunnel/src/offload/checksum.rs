@@ -1,10 +1,17 @@
 //! The Internet checksum (RFC 1071).
 
+use multiversion::multiversion;
+
 /// Sums 16-bit words in network order, on top of `initial`; folded to 16 bits, not complemented. An odd last byte counts
 /// as the high half of a word.
 pub(super) fn sum(bytes: &[u8], initial: u64) -> u16 {
-    // The sum does not depend on the machine's order of bytes but for a swap at the end (RFC 1071 §2.B). Eight lanes of
-    // 32 bits in 64 cannot overflow, and become vector instructions.
+    fold(u64::from(u16::from_be(fold(total(bytes)))) + initial)
+}
+
+/// The sum does not depend on the machine's order of bytes but for a swap at the end (RFC 1071 §2.B). Eight lanes of
+/// 32 bits in 64 cannot overflow, and become vector instructions.
+#[multiversion(targets("x86_64+avx2"))]
+fn total(bytes: &[u8]) -> u64 {
     let mut lanes = [0_u64; 8];
     let mut blocks = bytes.chunks_exact(32);
     for block in &mut blocks {
@@ -20,7 +27,7 @@ pub(super) fn sum(bytes: &[u8], initial: u64) -> u16 {
     if let [last] = pairs.remainder() {
         total += u64::from(u16::from_ne_bytes([*last, 0]));
     }
-    fold(u64::from(u16::from_be(fold(total))) + initial)
+    total
 }
 
 /// The sum over the pseudo-header (RFC 9293 §3.1, RFC 8200 §8.1): addresses, protocol, length of head and payload.

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Result, ensure};
 use serde_json::Value;
+use servos_mesh::PublicKey;
 use servos_tunnel::PrivateKey;
 
 use super::echo::number;
@@ -33,7 +34,8 @@ const REFLECTOR: u16 = 51_902;
 /// Two machines: the tunnel, and all its real peers.
 struct Site {
     folder: PathBuf,
-    key: PrivateKey,
+    key: PublicKey,
+    key_file: PathBuf,
     mesh: Machine,
     swarm: Machine,
     _lab: Lab,
@@ -43,7 +45,10 @@ pub(super) fn measure(rounds: usize, idle: Duration, results: &mut Results) -> R
     let lab = Lab::new()?;
     let (mesh, swarm) = (lab.machine("mesh")?, lab.machine("swarm")?);
     let folder = lab.folder().to_owned();
-    let site = Site { folder, key: PrivateKey::generate(), mesh, swarm, _lab: lab };
+    let key = PrivateKey::generate();
+    let key_file = folder.join("private.key");
+    std::fs::write(&key_file, &*key.to_base64())?;
+    let site = Site { folder, key: key.public_key(), key_file, mesh, swarm, _lab: lab };
     let (small, large, changed) =
         (site.state("small", SMALL)?, site.state("large", LARGE)?, site.state("new", CHANGED)?);
     let delta = site.folder.join("new.delta");
@@ -85,10 +90,11 @@ impl Site {
     /// The tunnel, its first packet answered, and the reflector that answered it.
     fn start(&self, state: &Path, results: Option<&mut Results>) -> Result<(Helper, Helper)> {
         let (port, target) = (REFLECTOR.to_string(), format!("{}:{MESH_PORT}", self.mesh.address()));
-        let own = self.key.public_key().to_string();
+        let own = self.key.to_string();
         let reflector = Helper::start(&self.swarm, &["reflect", &port, &target, &own])?;
         self.mesh.run("ping", &["-c", "1", &self.swarm.address().to_string()])?.success("ping")?;
-        let mut tunnel = Helper::launch(&self.mesh, &["mesh", &state.display().to_string(), &self.key.to_base64()])?;
+        let mut tunnel =
+            Helper::launch(&self.mesh, &["mesh", &state.display().to_string(), &self.key_file.display().to_string()])?;
         let ready = tunnel.answer()?;
         if let Some(results) = results {
             results.add(START, OURS, number(&ready, "start_s")?);

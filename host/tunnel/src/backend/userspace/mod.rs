@@ -30,7 +30,7 @@ use parking_lot::Mutex;
 
 use crate::TunnelError;
 use crate::device::{DatagramBatch, HandshakeMessage};
-use crate::limits::HANDSHAKE_BACKLOG;
+use crate::limits::{HANDSHAKE_BACKLOG, PACKETS_NICENESS};
 use crate::{Device, TunnelConfig};
 use interface::Interface;
 pub use interface::InterfaceSource;
@@ -177,6 +177,17 @@ impl Userspace {
     }
 }
 
+/// Lets the calling thread go before the programs that use the tunnel: what they do not keep up with waits in their own
+/// sockets, and not in ours, before packets of others.
+fn go_first() {
+    // Refused without privilege: then it is as any other.
+    if let Err(error) = rustix::process::setpriority_process(Some(rustix::thread::gettid()), PACKETS_NICENESS) {
+        tracing::debug!(%error, "packets do not go before programs");
+    }
+    // Pauses are of microseconds; by default the kernel makes them 50 longer.
+    let _ = nix::sys::prctl::set_timerslack(1);
+}
+
 fn spawn(name: String, run: impl FnOnce() + Send + 'static) -> Result<JoinHandle<()>, TunnelError> {
     thread::Builder::new().name(name).spawn(run).map_err(TunnelError::Thread)
 }
@@ -235,9 +246,19 @@ impl Lane {
     /// Sends a batch.
     fn send(&self, batch: &DatagramBatch) {
         if !batch.is_empty() {
-            let lost = |source| self.device.forget_source(source);
-            self.sockets.load().send(self.number, batch, &self.device.live_counters().drops, &self.stop, lost);
+            self.send_some(batch, false);
         }
+    }
+
+    /// Sends of a batch what more could not join; the rest stays in it.
+    fn send_full_runs(&self, batch: &mut DatagramBatch) {
+        let sent = self.send_some(batch, true);
+        batch.forget(sent);
+    }
+
+    fn send_some(&self, batch: &DatagramBatch, more: bool) -> usize {
+        let lost = |source| self.device.forget_source(source);
+        self.sockets.load().send(self.number, batch, more, &self.device.live_counters().drops, &self.stop, lost)
     }
 
     /// Wakes the timer thread if something has become due earlier.

@@ -26,6 +26,7 @@ pub(super) fn run(
     stop: &Signal,
 ) {
     let Some(end) = sockets.end(lane.number, family) else { return };
+    super::go_first();
     let mut storage = vec![0; RECEIVE * BATCH_SIZE];
     let mut meta = [RecvMeta::default(); BATCH_SIZE];
     let mut arrived = Arrived::default();

@@ -150,16 +150,18 @@ impl Sockets {
         self.ends().for_each(UdpEnd::renew);
     }
 
-    /// Sends a batch, runs of equal datagrams in one call each. What cannot be sent is counted and dropped: UDP.
+    /// Sends a batch, runs of equal datagrams in one call each; how many datagrams were sent. What cannot be is counted
+    /// and dropped: UDP. `more`: more is about to follow, and a last run that could grow by it waits in the batch.
     /// `lost`: is told an address of ours that the kernel does not send from any more.
     pub(super) fn send(
         &self,
         lane: usize,
         batch: &DatagramBatch,
+        more: bool,
         drops: &LiveDrops,
         stop: &Signal,
         lost: impl Fn(IpAddr),
-    ) {
+    ) -> usize {
         let mut first = 0;
         while let Some((alone, _)) = batch.run(first, 1) {
             let family = if alone.to.to.is_ipv4() { Family::V4 } else { Family::V6 };
@@ -169,12 +171,16 @@ impl Sockets {
                 continue;
             };
             // Read for each run: it falls to 1 when the kernel refuses segmentation.
-            let Some((run, count)) = batch.run(first, end.segments()) else { return };
+            let Some((run, count)) = batch.run(first, end.segments()) else { break };
+            if more && run.is_open {
+                break;
+            }
             if let Some(source) = end.send_run(&run, drops, stop) {
                 lost(source);
             }
             first += count;
         }
+        first
     }
 }
 
@@ -345,7 +351,7 @@ mod tests {
         let mut batch = DatagramBatch::default();
         (0..4).for_each(|mark| batch.push(to, &[mark; 100]));
         let (stop, lost) = (Signal::new().expect("an eventfd"), Mutex::default());
-        sockets.send(0, &batch, &LiveDrops::default(), &stop, |source| Vec::push(&mut lost.lock(), source));
+        sockets.send(0, &batch, false, &LiveDrops::default(), &stop, |source| Vec::push(&mut lost.lock(), source));
         let after = segments();
         (sockets, before, after, lost.into_inner())
     }

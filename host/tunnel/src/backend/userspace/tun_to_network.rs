@@ -10,7 +10,7 @@ use nix::poll::PollFlags;
 
 use super::{Lane, wait};
 use crate::device::DatagramBatch;
-use crate::limits::{LINK_DOWN_WAIT, MTU_LOOK};
+use crate::limits::{BATCHES_IN_A_ROW, GATHER, LINK_DOWN_WAIT, MTU_LOOK};
 use crate::offload::{VirtioHeader, Whole};
 
 /// Bytes of the longest packet that the kernel hands over before segmentation, with its offload header.
@@ -18,17 +18,25 @@ const UNSEGMENTED: usize = 65_535 + VirtioHeader::LENGTH;
 
 /// Runs until the stop signal, or until the interface is gone.
 pub(super) fn run(lane: &Lane) {
+    super::go_first();
     let mut buffer = vec![0; UNSEGMENTED];
     let mut out = DatagramBatch::default();
-    let mut mtu = MtuWatch::default();
-    while pump(lane, &mut mtu, &mut buffer, &mut out).is_continue() {}
+    let (mut mtu, mut pace) = (MtuWatch::default(), Pace::default());
+    while pump(lane, &mut mtu, &mut pace, &mut buffer, &mut out).is_continue() {}
 }
 
-/// Takes what the interface has until the batch is full or there is no more, sends it, and waits for the next.
-fn pump(lane: &Lane, mtu: &mut MtuWatch, buffer: &mut [u8], out: &mut DatagramBatch) -> ControlFlow<()> {
+/// Takes what the interface has until there is no more, or others want their turn, sends it, and waits for the next.
+fn pump(
+    lane: &Lane,
+    mtu: &mut MtuWatch,
+    pace: &mut Pace,
+    buffer: &mut [u8],
+    out: &mut DatagramBatch,
+) -> ControlFlow<()> {
     let counters = lane.device.live_counters();
     let mut outcome = Ok(());
-    while outcome.is_ok() && !out.is_full() {
+    let mut full = 0;
+    while full < BATCHES_IN_A_ROW {
         match lane.queue.read(buffer) {
             Ok((header, packet)) => {
                 counters.tun_reads.one();
@@ -37,7 +45,15 @@ fn pump(lane: &Lane, mtu: &mut MtuWatch, buffer: &mut [u8], out: &mut DatagramBa
                 }
                 take(lane, header, packet, out);
             }
-            Err(error) => outcome = Err(error),
+            Err(error) => {
+                outcome = Err(error);
+                break;
+            }
+        }
+        if out.is_full() {
+            // The segments of one read are a few more than one call may send: those wait for the next.
+            lane.send_full_runs(out);
+            full += 1;
         }
     }
     lane.send(out);
@@ -46,7 +62,43 @@ fn pump(lane: &Lane, mtu: &mut MtuWatch, buffer: &mut [u8], out: &mut DatagramBa
     match outcome {
         Ok(()) if lane.stop.was_raised() => ControlFlow::Break(()),
         Ok(()) => ControlFlow::Continue(()),
-        Err(error) => wait_after(lane, mtu, &error),
+        Err(error) if super::would_block(&error) && pace.gathers() => ControlFlow::Continue(()),
+        Err(error) => {
+            let flow = wait_after(lane, mtu, &error);
+            pace.woke(Instant::now());
+            flow
+        }
+    }
+}
+
+/// How often the thread wakes. It goes before the programs that write packets: of one that writes many, it would be woken
+/// for each, and seal and send them one by one. When wakes follow each other so closely, it lets some packets gather.
+#[derive(Default)]
+struct Pace {
+    /// The last wake, and the one before it.
+    woke: Option<Instant>,
+    before: Option<Instant>,
+}
+
+impl Pace {
+    fn woke(&mut self, now: Instant) {
+        self.before = self.woke.replace(now);
+    }
+
+    /// Pauses for the rest of the time in which packets gather; false if there is none, and the next is to be waited for.
+    #[allow(
+        clippy::disallowed_methods,
+        reason = "packets gather meanwhile; what would wake it is what it does not wait for"
+    )]
+    fn gathers(&mut self) -> bool {
+        let (Some(woke), Some(before)) = (self.woke, self.before) else { return false };
+        let is_busy = woke.duration_since(before) < 2 * GATHER;
+        let rest = GATHER.saturating_sub(woke.elapsed());
+        if !is_busy || rest.is_zero() {
+            return false;
+        }
+        std::thread::sleep(rest);
+        true
     }
 }
 

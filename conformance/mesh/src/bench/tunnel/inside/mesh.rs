@@ -13,11 +13,12 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail};
 use bytes::Bytes;
 use serde_json::{Value, json};
-use servos_mesh::{MeshAddress, MeshDelta, MeshState, Own, PeerTable};
+use servos_agent::state_file;
+use servos_mesh::{MeshAddress, MeshDelta, Own, PeerTable};
 use servos_tunnel::{PrivateKey, Tunnel, TunnelConfig};
 
 use super::echo::Asker;
-use super::{Map, pause, say};
+use super::{pause, say};
 
 /// UDP port of this tunnel.
 pub(in crate::bench::tunnel) const PORT: u16 = 51_901;
@@ -28,10 +29,10 @@ const BEFORE: Duration = Duration::from_secs(1);
 /// Between two echoes.
 const PAUSE: Duration = Duration::from_millis(1);
 
-pub(super) fn serve(state: &Path, key: &str, map: Map) -> Result<()> {
-    let private_key = PrivateKey::from_base64(key)?;
+pub(super) fn serve(state: &Path, key: &Path) -> Result<()> {
+    let private_key = PrivateKey::from_base64(std::fs::read_to_string(key)?.trim_end())?;
     let began = Instant::now();
-    let mut table = table(state, &private_key, map)?;
+    let mut table = table(state, &private_key)?;
     let indexed = began.elapsed();
     let own = table.own().context("the state does not hold this tunnel")?.address();
     let config = TunnelConfig {
@@ -54,7 +55,7 @@ pub(super) fn serve(state: &Path, key: &str, map: Map) -> Result<()> {
         let line = line?;
         match line.split_once(' ').unwrap_or((&line, "")) {
             ("apply", file) => {
-                let whole = || self::table(Path::new(file), &key, map);
+                let whole = || self::table(Path::new(file), &key);
                 say(&apply(&tunnel, &mut asker, &mut table, |_| whole())?)?;
             }
             ("follow", file) => {
@@ -71,12 +72,14 @@ pub(super) fn serve(state: &Path, key: &str, map: Map) -> Result<()> {
     Ok(())
 }
 
-/// Maps and indexes a state; this tunnel is its last server.
-fn table(state: &Path, key: &PrivateKey, map: Map) -> Result<Arc<PeerTable>> {
-    let body = map(state).with_context(|| format!("cannot map {}", state.display()))?;
-    let state = Arc::new(MeshState::parse(body)?);
+/// Maps and indexes a state as the agent does; this tunnel is its last server.
+fn table(path: &Path, key: &PrivateKey) -> Result<Arc<PeerTable>> {
+    let mapped = state_file::load(path)?.with_context(|| format!("{} is not there", path.display()))?;
+    let state = mapped.state();
     let own = state.peers().last().map(|last| Own { address: last.address(), public_key: key.public_key() });
-    Ok(Arc::new(PeerTable::new(state, own)))
+    let table = PeerTable::new(state.clone(), own);
+    mapped.release_names();
+    Ok(Arc::new(table))
 }
 
 /// Makes the table that follows `table` and puts it in force while echoes go through.

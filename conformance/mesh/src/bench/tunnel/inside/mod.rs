@@ -13,7 +13,6 @@ use std::path::Path;
 use std::process::{Child, ChildStdin, ChildStdout, ExitCode, Stdio};
 
 use anyhow::{Context, Result, bail, ensure};
-use bytes::Bytes;
 use serde_json::{Value, json};
 
 use crate::machine::Machine;
@@ -21,12 +20,9 @@ use crate::machine::Machine;
 pub(super) use mesh::PORT as MESH_PORT;
 pub(super) use state::{SWARM, StateSize, write_delta, write_state};
 
-/// Maps a file that nobody changes; this crate forbids itself to.
-pub type Map = fn(&Path) -> std::io::Result<Bytes>;
-
 /// Runs one of them.
-pub fn main(arguments: &[&str], map: Map) -> ExitCode {
-    match run(arguments, map) {
+pub fn main(arguments: &[&str]) -> ExitCode {
+    match run(arguments) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("servos-bench inside {}: {error:#}", arguments.join(" "));
@@ -35,7 +31,7 @@ pub fn main(arguments: &[&str], map: Map) -> ExitCode {
     }
 }
 
-fn run(arguments: &[&str], map: Map) -> Result<()> {
+fn run(arguments: &[&str]) -> Result<()> {
     match *arguments {
         ["echo-serve", address] => echo::serve(address),
         ["echo", address, millis] => echo::ask(address, millis.parse()?),
@@ -43,7 +39,7 @@ fn run(arguments: &[&str], map: Map) -> Result<()> {
         ["send", address, rate, millis] => packets::send(address, rate.parse()?, millis.parse()?),
         ["flood", target, key, rate, different] => flood::flood(target, key, rate.parse()?, different.parse()?),
         ["reflect", port, target, key] => reflector::reflect(port.parse()?, target.parse()?, key),
-        ["mesh", state, key] => mesh::serve(Path::new(state), key, map),
+        ["mesh", state, key] => mesh::serve(Path::new(state), Path::new(key)),
         _ => bail!("unknown; these are for the bench itself"),
     }
 }
