@@ -179,5 +179,5 @@ async fn a_state_that_could_not_be_written_is_written_though_nothing_changes() {
     });
     kept.await.expect("it is written");
     let kept = state_file::load(&agent.paths.mesh_state()).expect("readable").expect("there");
-    assert_eq!(kept.revision(), Revision(2));
+    assert_eq!(kept.state().revision(), Revision(2));
 }

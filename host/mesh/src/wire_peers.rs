@@ -114,6 +114,8 @@ impl PeerWriter {
 
 #[cfg(test)]
 mod tests {
+    use zerocopy::FromZeros as _;
+
     use super::*;
 
     /// So many records that two threads check them, with a name each.
