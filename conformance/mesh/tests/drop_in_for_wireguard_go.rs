@@ -233,8 +233,14 @@ fn a_stream_loses_nothing_across_a_rekey_with_the_real_wireguard_go_whichever_re
         let to = if ours_renews { "192.168.241.2" } else { "192.168.241.1" };
         let _server = second.machine.spawn("iperf3", "iperf3", &["-s", "-1", "-B", to], "")?;
         wait_for("iperf3", PATIENCE, || second.sh("ss -tln | grep -q :5201").map(drop))?;
-        let report = first.inside(&format!("iperf3 -u -b 4M -l 1000 --bidir -t 126 -c {to} --json"))?;
-        let report: Value = serde_json::from_str(&report)?;
+        let arguments = "-u -b 4M -l 1000 --bidir -t 126 --json --logfile /run/stream -c";
+        let arguments: Vec<&str> = arguments.split(' ').chain([to]).collect();
+        let _client = first.machine.spawn("stream", "iperf3", &arguments, "")?;
+        let mut report = Value::Null;
+        wait_for("the end of the stream", 6 * PATIENCE, || {
+            report = serde_json::from_str(&first.sh("cat /run/stream")?)?;
+            Ok(())
+        })?;
         ensure!(first.wg("show wg1 latest-handshakes")? != began, "the keypair was not renewed");
         for way in ["sum_received", "sum_received_bidir_reverse"] {
             let received = &report["end"][way];
