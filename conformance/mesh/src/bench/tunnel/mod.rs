@@ -54,17 +54,17 @@ struct Pace {
     idle: Duration,
 }
 
-/// Some half an hour.
+/// Some ten minutes.
 const WHOLE: Pace = Pace {
-    rounds: 5,
-    flood_rounds: 2,
-    large_rounds: 3,
-    stream_seconds: 6,
-    echo_millis: 3_000,
+    rounds: 3,
+    flood_rounds: 1,
+    large_rounds: 1,
+    stream_seconds: 4,
+    echo_millis: 2_000,
     packets_millis: 800,
     // A million in all while the stream runs.
     flood: Flood { rate: 50_000, different: 5_000, seconds: 20 },
-    idle: Duration::from_secs(60),
+    idle: Duration::from_secs(30),
 };
 
 /// Some two minutes.
