@@ -177,6 +177,11 @@ impl Plugin {
         self.log.tail()
     }
 
+    /// Lines of its log that were dropped, because it wrote more than it may.
+    pub fn log_lines_dropped(&self) -> u64 {
+        self.log.dropped()
+    }
+
     fn resolve_in(&self, mesh: Option<&Arc<Snapshot>>, question: &Question) -> Result<Outcome, Unanswered> {
         let raw = raw_naming::Question {
             name: question.name.clone(),
