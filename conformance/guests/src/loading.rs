@@ -19,7 +19,7 @@ pub(crate) fn guests() -> Vec<Guest> {
         refused("exports-nothing", "contract", "exports no extension point", empty),
         refused("next-version", "contract", "servos:plugin/naming@0.2.0", next_version()),
         refused("two-extension-points", "contract", "several extension points", two_extension_points()),
-        refused("other-types", "contract", "does not fit the contract", other_types()),
+        refused("other-types", "contract", "found `string`", other_types()),
         refused("reads-files", "grants", "acme:disk/files", reads_files()),
         refused("speaks-http", "grants", "wasi:http", speaks_http()),
         refused("traps-in-configure", "configure-sound", "does not start: trapped", configured("unreachable")),

@@ -65,9 +65,8 @@ fn untrue() -> Vec<Guest> {
     let name = |fault, asked, tag, target: &[u8]| {
         nonsense(fault, "answer-name", "no DNS label", asked, target_record(tag, 80, target))
     };
-    let count = |fault, said, count| {
-        nonsense(fault, "answer-count", said, A, a_records(5, &vec![[100, 64, 0, 1]; count]))
-    };
+    let count =
+        |fault, said, count| nonsense(fault, "answer-count", said, A, a_records(5, &vec![[100, 64, 0, 1]; count]));
     let srv = target_record(SRV, 0, b"s1");
     let other_type = a_records(5, &[[100, 64, 0, 1]]);
     vec![

@@ -6,9 +6,8 @@ use crate::{Guest, InAgent};
 pub(crate) fn guests() -> Vec<Guest> {
     let faults = |fault, check, said, code: &str| guest(fault, check, InAgent::Faults(said), code);
     let unseen = |fault, check, code: &str| guest(fault, check, InAgent::Unseen, code);
-    let resized = |operation: &str| {
-        format!("(i32.store (i32.const 1028) ({operation} (local.get $count) (i32.const 1)))")
-    };
+    let resized =
+        |operation: &str| format!("(i32.store (i32.const 1028) ({operation} (local.get $count) (i32.const 1)))");
     let weight = |weight: &str| format!("(i32.store16 (local.get $candidates) {weight})");
     // An odd address for a list of numbers of two bytes.
     let misplaced = "(i32.store (i32.const 1024) (i32.or (local.get $candidates) (i32.const 1)))";
@@ -16,8 +15,7 @@ pub(crate) fn guests() -> Vec<Guest> {
         "(i32.store (i32.const 512) (i32.add (i32.load (i32.const 512)) (i32.const 1))) {}",
         weight("(i32.add (i32.const 50) (i32.and (i32.load (i32.const 512)) (i32.const 1)))")
     );
-    let nobody =
-        "(memory.fill (local.get $candidates) (i32.const 0) (i32.shl (local.get $count) (i32.const 1)))";
+    let nobody = "(memory.fill (local.get $candidates) (i32.const 0) (i32.shl (local.get $count) (i32.const 1)))";
     vec![
         faults("traps-on-a-service", "no-trap", "unreachable", "unreachable"),
         faults("weighs-too-few", "weight-count", "weights for", &resized("i32.sub")),

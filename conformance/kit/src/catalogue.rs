@@ -160,7 +160,9 @@ impl CheckId {
             Self::ConfigureSound => {
                 ("configure-sound", "`configure` returns in time and without a trap, whatever the settings")
             }
-            Self::NoTrap => ("no-trap", "no question makes it trap: no panic, no division by zero, no endless recursion"),
+            Self::NoTrap => {
+                ("no-trap", "no question makes it trap: no panic, no division by zero, no endless recursion")
+            }
             Self::Deadline => ("deadline", "every question is answered within the deadline of a call"),
             Self::Memory => ("memory", "it keeps within its memory ceiling, from the start on"),
             Self::LogRate => ("log-rate", "one call does not write more than the log takes"),
@@ -184,19 +186,14 @@ impl CheckId {
             Self::NobodysName => ("nobodys-name", "names beneath `.invalid` are nobody's (RFC 6761), also not its own"),
             Self::WeightCount => ("weight-count", "one weight a candidate"),
             Self::WeightRange => ("weight-range", "a weight is 0 to 1,000"),
-            Self::WeightOfHealthy => {
-                ("weight-of-healthy", "where instances work, one of them has a weight above 0")
+            Self::WeightOfHealthy => ("weight-of-healthy", "where instances work, one of them has a weight above 0"),
+            Self::LargeServices => {
+                ("large-services", "10,000 candidates are weighed within its limits; that 100,000 are not is a warning")
             }
-            Self::LargeServices => (
-                "large-services",
-                "10,000 candidates are weighed within its limits; that 100,000 are not is a warning",
-            ),
             Self::RuleCount => ("rule-count", "at most 256 rules"),
             Self::RulePorts => ("rule-ports", "ports are 1 to 65535, the lower first"),
             Self::RuleNetwork => ("rule-network", "a network has at most 32 bits, and none set behind them"),
-            Self::RuleReason => {
-                ("rule-reason", "a reason has letters, digits, space and `-_./:`, 64 bytes at most")
-            }
+            Self::RuleReason => ("rule-reason", "a reason has letters, digits, space and `-_./:`, 64 bytes at most"),
             Self::RuleSshClosed => ("rule-ssh-closed", "no rule closes or limits SSH"),
             Self::RuleSshOpen => ("rule-ssh-open", "no rule opens SSH to the world; that is for the operator to do"),
             Self::RuleWireguard => ("rule-wireguard", "no rule closes or limits WireGuard's port"),

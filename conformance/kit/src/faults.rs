@@ -10,6 +10,9 @@ use crate::CheckId;
 /// What the engine says where more crosses to the host than may.
 const TOO_MUCH: &str = "too much data is being copied";
 
+/// What the engine says where a function has another type than the contract.
+const OTHER_TYPE: &str = "expected `";
+
 /// The check that a plugin fails which does not load; none if it is not to blame.
 pub(crate) fn of_load(error: &LoadError) -> Option<CheckId> {
     Some(match error {
@@ -19,6 +22,8 @@ pub(crate) fn of_load(error: &LoadError) -> Option<CheckId> {
         }
         LoadError::Link(why) if why.contains("imports") => CheckId::Grants,
         LoadError::Link(_) => CheckId::Contract,
+        // Types of functions are compared once there is an instance.
+        LoadError::Start(Fault::Trap(why)) if why.starts_with(OTHER_TYPE) => CheckId::Contract,
         LoadError::Start(fault) => of_start(fault),
         LoadError::Trial(Unanswered::Fault(fault)) => of_call(fault),
         LoadError::Trial(_) | LoadError::PoolFull => return None,

@@ -44,9 +44,8 @@ impl Findings {
     /// Every check that concerns a plugin of that kind; of an unknown kind, those that concern every plugin, and what
     /// failed.
     pub fn into_checks(self, kind: Option<Kind>) -> Vec<Check> {
-        let concerns = |check: &CheckId| {
-            self.has(*check) || check.kind().is_none_or(|concerned| Some(concerned) == kind)
-        };
+        let concerns =
+            |check: &CheckId| self.has(*check) || check.kind().is_none_or(|concerned| Some(concerned) == kind);
         CheckId::ALL.into_iter().filter(concerns).map(|name| self.check(name)).collect()
     }
 

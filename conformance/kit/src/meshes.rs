@@ -117,16 +117,19 @@ impl Mesh {
     fn service(&mut self, name: &str, protocol: Protocol, mesh_failover: bool, places: &[(u32, u16)]) {
         let hosts = vec![format!("{name}.example.org").parse().expect("a label and a domain are a host name")];
         let labels = vec![("team".to_owned(), "größe=∞".to_owned()), ("empty".to_owned(), String::new())];
-        self.add(Service {
-            name: name.parse().expect("a label as it stands in this file"),
-            protocol,
-            port: places.first().map_or(80, |&(_, port)| port),
-            mesh_failover,
-            hosts,
-            labels,
-            health_check: None,
-            instances: Vec::new(),
-        }, places);
+        self.add(
+            Service {
+                name: name.parse().expect("a label as it stands in this file"),
+                protocol,
+                port: places.first().map_or(80, |&(_, port)| port),
+                mesh_failover,
+                hosts,
+                labels,
+                health_check: None,
+                instances: Vec::new(),
+            },
+            places,
+        );
     }
 
     /// One with as many host names and labels as a service may have, each as long as it may be.
@@ -138,16 +141,22 @@ impl Mesh {
         // Odd characters: right to left, joined, outside the basic plane, and none of ASCII.
         let text = "\u{202e}e\u{301}\u{1f980}\u{feff}\u{e000}\u{10ffff}";
         let label = |at: usize| (format!("{at:02}{}", "k".repeat(MAX_LABEL_TEXT - 2)), text.to_owned());
-        self.add(Service {
-            name: name.parse().expect("a label as it stands in this file"),
-            protocol: Protocol::Tcp,
-            port: u16::MAX,
-            mesh_failover: true,
-            hosts: (0..MAX_HOSTS).map(host).collect::<Result<_, _>>().expect("digits and a host name are a host name"),
-            labels: (0..MAX_LABELS).map(label).collect(),
-            health_check: None,
-            instances: Vec::new(),
-        }, places);
+        self.add(
+            Service {
+                name: name.parse().expect("a label as it stands in this file"),
+                protocol: Protocol::Tcp,
+                port: u16::MAX,
+                mesh_failover: true,
+                hosts: (0..MAX_HOSTS)
+                    .map(host)
+                    .collect::<Result<_, _>>()
+                    .expect("digits and a host name are a host name"),
+                labels: (0..MAX_LABELS).map(label).collect(),
+                health_check: None,
+                instances: Vec::new(),
+            },
+            places,
+        );
     }
 
     fn add(&mut self, service: Service, places: &[(u32, u16)]) {

@@ -25,18 +25,18 @@ pub(crate) struct Asked {
     context: PolicyContext,
 }
 
-/// Every context in the small mesh.
+/// Every context that a server may have, in the small mesh.
 pub(crate) fn everyday() -> Vec<Asked> {
-    contexts().map(|(what, context)| Asked { place: "small", mesh: MESHES.small.clone(), what, context }).into()
+    asked_in("small", &MESHES.small, contexts()).collect()
 }
 
-/// The same in the others.
+/// The same in the others, and more than a server has.
 pub(crate) fn odd() -> Vec<Asked> {
-    let others = MESHES.all().into_iter().filter(|(place, _)| *place != "small");
-    let asked = |(place, mesh): (&'static str, &Arc<Snapshot>)| {
-        contexts().map(|(what, context)| Asked { place, mesh: mesh.clone(), what, context })
-    };
-    others.flat_map(asked).collect()
+    let mut asked: Vec<_> = asked_in("small", &MESHES.small, [many()]).collect();
+    for (place, mesh) in MESHES.all().into_iter().filter(|(place, _)| *place != "small") {
+        asked.extend(asked_in(place, mesh, contexts()));
+    }
+    asked
 }
 
 impl exam::Question for Asked {
@@ -82,19 +82,21 @@ fn opens_ssh(rule: &Rule) -> bool {
         Source::Mesh => false,
         Source::Network(network) => network.prefix_length() <= WORLD,
     };
-    let lets_in = rule.action != Action::Deny && rule.transport != Transport::Udp;
-    world && lets_in && rule.ports.contains(SSH)
+    // To limit it counts as closing it.
+    world && rule.action == Action::Allow && rule.transport != Transport::Udp && rule.ports.contains(SSH)
+}
+
+fn asked_in(
+    place: &'static str,
+    mesh: &Arc<Snapshot>,
+    contexts: impl IntoIterator<Item = (&'static str, PolicyContext)>,
+) -> impl Iterator<Item = Asked> {
+    let asked = move |(what, context)| Asked { place, mesh: mesh.clone(), what, context };
+    contexts.into_iter().map(asked)
 }
 
 /// Port 0 is in none: neither the wire nor a proxy has it.
-fn contexts() -> [(&'static str, PolicyContext); 5] {
-    let context = |wireguard_port, interface: &str, instances, proxy_ports| PolicyContext {
-        wireguard_port,
-        interface: interface.to_owned(),
-        instances,
-        proxy_ports,
-    };
-    let instance = |service: &str, transport, port| LocalInstance { service: service.to_owned(), transport, port };
+fn contexts() -> [(&'static str, PolicyContext); 4] {
     let everyday = vec![
         instance("api", Transport::Tcp, 8_080),
         instance("syslog", Transport::Udp, 514),
@@ -105,12 +107,28 @@ fn contexts() -> [(&'static str, PolicyContext); 5] {
         instance("any", Transport::Any, 65_535),
         instance("ssh", Transport::Tcp, 22),
     ];
-    let many = (0..MANY_LOCAL_INSTANCES).map(|at| instance("many", Transport::Tcp, 1_024 + 2 * at)).collect();
     [
         ("nothing runs here", context(51_820, "wg0", Vec::new(), Vec::new())),
         ("an everyday server", context(51_820, "wg0", everyday, vec![80, 443])),
         ("ports at their limits", context(65_535, "wg0", extreme, vec![1, 22, 65_535])),
         ("the lowest port and a long interface", context(1, "a-long-interfac", Vec::new(), Vec::new())),
-        ("more instances than rules", context(51_820, "wg0", many, (1..=1_000).collect())),
     ]
+}
+
+fn many() -> (&'static str, PolicyContext) {
+    let many = (0..MANY_LOCAL_INSTANCES).map(|at| instance("many", Transport::Tcp, 1_024 + 2 * at)).collect();
+    ("more instances than rules", context(51_820, "wg0", many, (1..=1_000).collect()))
+}
+
+fn context(
+    wireguard_port: u16,
+    interface: &str,
+    instances: Vec<LocalInstance>,
+    proxy_ports: Vec<u16>,
+) -> PolicyContext {
+    PolicyContext { wireguard_port, interface: interface.to_owned(), instances, proxy_ports }
+}
+
+fn instance(service: &str, transport: Transport, port: u16) -> LocalInstance {
+    LocalInstance { service: service.to_owned(), transport, port }
 }

@@ -115,12 +115,10 @@ fn the_command_prints_and_exits_accordingly() {
     assert_eq!(failed.status.code(), Some(1));
     let report: serde_json::Value = serde_json::from_slice(&failed.stdout).unwrap();
     let first = &report["checks"][0];
-    assert_eq!((&report["passed"], &first["name"], &first["outcome"], &first["detail"]), (
-        &false.into(),
-        &"component".into(),
-        &"failed".into(),
-        &"is no WebAssembly".into()
-    ));
+    assert_eq!(
+        (&report["passed"], &first["name"], &first["outcome"], &first["detail"]),
+        (&false.into(), &"component".into(), &"failed".into(), &"is no WebAssembly".into())
+    );
     let xml = std::fs::read_to_string(&junit).unwrap();
     assert!(xml.contains("failures=\"1\"") && xml.contains("<failure message=\"is no WebAssembly\""), "{xml}");
 

@@ -29,7 +29,10 @@ impl PluginLog {
     /// An empty log.
     pub fn new(plugin: &str) -> Self {
         let allowance = Allowance { lines: f64::from(LOG_BURST), refilled_at: Instant::now() };
-        Self { plugin: plugin.to_owned(), kept: Mutex::new(Kept { tail: VecDeque::new(), allowance, dropped: 0, dropped_in_all: 0 }) }
+        Self {
+            plugin: plugin.to_owned(),
+            kept: Mutex::new(Kept { tail: VecDeque::new(), allowance, dropped: 0, dropped_in_all: 0 }),
+        }
     }
 
     /// Writes a line, unless the plugin has written too many.

@@ -57,7 +57,9 @@ impl Sandbox {
     ) -> Result<Arc<Self>, SandboxError> {
         let engine = new_engine().map_err(|error| SandboxError::Engine(shown(&format!("{error:#}"))))?;
         let mut linker = Linker::new(&engine);
-        link(&mut linker).and_then(|()| change(&mut linker)).map_err(|error| SandboxError::Engine(shown(&format!("{error:#}"))))?;
+        link(&mut linker)
+            .and_then(|()| change(&mut linker))
+            .map_err(|error| SandboxError::Engine(shown(&format!("{error:#}"))))?;
         let cache = cache.and_then(|folder| match CodeCache::open(folder, &engine) {
             Ok(cache) => Some(cache),
             Err(error) => {
