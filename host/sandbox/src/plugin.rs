@@ -179,7 +179,7 @@ impl Plugin {
 
     /// Lines of its log that were dropped, because it wrote more than it may.
     pub fn log_lines_dropped(&self) -> u64 {
-        self.log.dropped()
+        self.log.dropped_in_all()
     }
 
     fn resolve_in(&self, mesh: Option<&Arc<Snapshot>>, question: &Question) -> Result<Outcome, Unanswered> {

@@ -64,7 +64,7 @@ impl PluginLog {
     }
 
     /// Lines that were dropped because there were too many.
-    pub fn dropped(&self) -> u64 {
+    pub fn dropped_in_all(&self) -> u64 {
         self.kept.lock().dropped_in_all
     }
 
