@@ -14,7 +14,7 @@ use crate::code_cache::hex;
 use crate::component::{Exports, Linked};
 use crate::fault::Fault;
 use crate::guest_state::GuestState;
-use crate::instance::Instance;
+use crate::instance::{Instance, StartError};
 use crate::instance_pool::{InstancePool, TakeError};
 use crate::limits::{MAX_LOCAL_INSTANCES, NAMING_INSTANCES, PLANNING_INSTANCES, STALLED};
 use crate::manifest::Manifest;
@@ -153,6 +153,22 @@ impl Plugin {
             Kind::Naming => self.resolve_in(None, &trial::question()).map(drop),
             Kind::Weighting => self.weigh_in(None, &trial::service(), &trial::candidates()).map(drop),
             Kind::Policy => self.rules_in(None, &trial::context()).map(drop),
+        }
+    }
+
+    /// Makes one more instance, configured, and throws it away: what a question costs on top when none is idle.
+    ///
+    /// # Errors
+    ///
+    /// [`Unanswered::Fault`] if it does not start, [`Unanswered::Busy`] if the pool of all plugins is full.
+    pub fn start_another(&self) -> Result<(), Unanswered> {
+        match Instance::start(&self.linked, &self.manifest, &self.log, &self.ticker) {
+            Ok(instance) => {
+                drop(instance);
+                Ok(())
+            }
+            Err(StartError::PoolFull) => Err(Unanswered::Busy),
+            Err(StartError::Fault(fault)) => Err(Unanswered::Fault(fault)),
         }
     }
 
