@@ -6,7 +6,7 @@ use std::time::{Duration, Instant as Moment, SystemTime};
 
 use parking_lot::Mutex;
 use servos_mesh::{Service, Snapshot};
-use tracing::warn;
+use tracing::{debug_span, warn};
 use wasmtime::Store;
 
 use crate::bindings::{naming as raw_naming, policy as raw_policy, types, weighting as raw_weighting};
@@ -18,7 +18,7 @@ use crate::instance::{Instance, StartError};
 use crate::instance_pool::{InstancePool, TakeError};
 use crate::limits::{MAX_LOCAL_INSTANCES, NAMING_INSTANCES, PLANNING_INSTANCES, STALLED};
 use crate::manifest::Manifest;
-use crate::naming::{Outcome, Question, RecordType};
+use crate::naming::{Keep, Outcome, Question, RecordType};
 use crate::plugin_log::PluginLog;
 use crate::policy::{PolicyContext, Rule, Transport};
 use crate::standing::{Admission, Standing};
@@ -105,6 +105,11 @@ impl Plugin {
     /// How long a call may take.
     pub fn deadline(&self) -> Duration {
         self.deadline
+    }
+
+    /// How long an outcome of it may be kept.
+    pub fn keep(&self) -> Keep {
+        self.manifest.answers
     }
 
     /// Asks what a name means. Blocking, for at most the deadline, or [`START_DEADLINE`](crate::limits::START_DEADLINE)
@@ -246,6 +251,8 @@ impl Plugin {
         ask: impl FnOnce(&Exports, &mut Store<GuestState>) -> wasmtime::Result<Option<R>>,
         check: impl FnOnce(R) -> Result<T, Fault>,
     ) -> Result<T, Unanswered> {
+        let generation = mesh.map_or(0, |mesh| mesh.generation);
+        let _span = debug_span!("plugin_call", plugin = self.name, kind = %self.kind, generation).entered();
         let ticket = match self.record.lock().standing.admit(Moment::now()) {
             Admission::Call(ticket) => ticket,
             Admission::Resting => return Err(Unanswered::Resting),
