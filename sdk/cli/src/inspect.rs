@@ -15,6 +15,9 @@ use crate::files;
 /// Package of the contract.
 const PACKAGE: &str = "servos:plugin/";
 
+/// First bytes of a core module: magic, version 1, layer 0.
+const CORE_MODULE: &[u8] = b"\0asm\x01\0\0\0";
+
 /// Arguments of `inspect`.
 #[derive(Args, Debug)]
 pub struct Arguments {
@@ -46,12 +49,12 @@ struct Found {
 /// Looks into a component and prints what it is. 1: it is no plugin.
 pub fn main(arguments: &Arguments) -> Result<ExitCode> {
     let wasm = files::component(&arguments.plugin)?;
+    if wasm.starts_with(CORE_MODULE) {
+        return no_plugin(arguments, "is a core module, not a component (`wasm-tools component new` makes one)");
+    }
     let (resolve, world) = match decode(&wasm) {
         Ok(DecodedWasm::Component(resolve, world)) => (resolve, world),
         Ok(DecodedWasm::WitPackage(..)) => return no_plugin(arguments, "holds a contract, and no component"),
-        Err(_) if wasm.starts_with(b"\0asm\x01\0\0\0") => {
-            return no_plugin(arguments, "is a core module, not a component (`wasm-tools component new` makes one)");
-        }
         Err(error) => return no_plugin(arguments, &format!("is no component: {error:#}")),
     };
     let world = &resolve.worlds[world];

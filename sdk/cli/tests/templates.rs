@@ -11,7 +11,12 @@ use common::{all, prepare, root, servos_plugin};
 
 /// Makes a plugin of a template, tests it in its own language, builds it, and has it judged. Gives what it answers.
 fn made(kind: &str, language: &str, native_tests: &str, question: &[&str]) -> serde_json::Value {
-    let folder = tempfile::tempdir().unwrap();
+    // The same place each time: Cargo finds what it has built.
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("{kind}-{language}"));
+    if folder.exists() {
+        std::fs::remove_dir_all(&folder).unwrap();
+    }
+    std::fs::create_dir_all(&folder).unwrap();
     let name = "some-new-plugin";
     let sdk = root().join("sdk/rust");
     let mut new = vec!["new", name, "--kind", kind, "--language", language];
@@ -23,8 +28,8 @@ fn made(kind: &str, language: &str, native_tests: &str, question: &[&str]) -> se
         assert!(output.status.success(), "{kind} {language}: {arguments:?}: {}", all(&output));
         String::from_utf8_lossy(&output.stdout).into_owned()
     };
-    succeed(&new, folder.path());
-    let plugin = folder.path().join(name);
+    succeed(&new, &folder);
+    let plugin = folder.join(name);
     let mut tests = Command::new("bash");
     prepare(tests.args(["-euc", native_tests]).current_dir(&plugin));
     let tests = tests.output().unwrap();
