@@ -1,16 +1,28 @@
 //! Proves a plugin: what every plugin of a world must do, run against a component file.
 //!
-//! [`judge`] puts a component into the agent's own sandbox, with the agent's limits, and runs the checks of its extension
-//! point against meshes that are made up: small, empty, and as large as an agent hands over.
+//! [`judge`] puts a component into the agent's own sandbox, with the agent's limits, and asks it what it will be asked and
+//! what it will not expect, in meshes that are made up: small, empty, and as large as a fleet may be. Each fault fails
+//! the check that names it; [`CheckId`] is the catalogue of the checks.
 
 #![forbid(unsafe_code)]
 
-mod checks;
+mod catalogue;
+mod exam;
+mod faults;
+mod findings;
 mod judge;
+mod junit;
+mod latency;
 pub mod limits;
 mod meshes;
+mod naming;
+mod policy;
 mod report;
+mod settings;
 mod subject;
+mod weighting;
 
+pub use catalogue::{CheckId, table};
 pub use judge::{JudgeError, judge};
-pub use report::{Check, Report};
+pub use latency::Latency;
+pub use report::{Check, Outcome, Report};

@@ -5,10 +5,12 @@ use std::fmt;
 use serde::Serialize;
 use servos_sandbox::Kind;
 
+use crate::{CheckId, Latency};
+
 /// The verdict on one plugin.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Report {
-    /// Whether every check passed.
+    /// Whether no check failed.
     pub passed: bool,
     /// The extension point that it serves; none if it does not load.
     pub kind: Option<Kind>,
@@ -16,38 +18,67 @@ pub struct Report {
     pub interface: Option<String>,
     /// SHA-256 of the file, in hexadecimal.
     pub sha256: Option<String>,
-    /// In the order in which they ran.
+    /// Every check that concerns it, in the order of the catalogue.
     pub checks: Vec<Check>,
+    /// How long its calls took; none if it answered nothing.
+    pub latency: Option<Latency>,
 }
 
 /// One check.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Check {
-    /// Its name, stable.
-    pub name: &'static str,
-    /// Whether the plugin passed.
-    pub passed: bool,
+    /// Which.
+    pub name: CheckId,
+    /// How it ended.
+    pub outcome: Outcome,
     /// What was seen, or what was wrong and with which question.
     pub detail: String,
 }
 
-impl Check {
-    /// A check by that name which ended in `Ok` with what was seen, or in `Err` with what was wrong.
-    pub(crate) fn new(name: &'static str, result: Result<String, String>) -> Self {
-        let passed = result.is_ok();
-        Self { name, passed, detail: result.unwrap_or_else(|problem| problem) }
+/// How a check ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Outcome {
+    /// Nothing was wrong.
+    Passed,
+    /// Nothing that fails a plugin, and something that its author ought to know.
+    Warned,
+    /// A fault.
+    Failed,
+    /// Not judged, because of another fault.
+    Skipped,
+}
+
+impl Report {
+    /// The checks that failed.
+    pub fn failed(&self) -> impl Iterator<Item = &Check> {
+        self.checks.iter().filter(|check| check.outcome == Outcome::Failed)
     }
 }
 
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for check in &self.checks {
-            writeln!(f, "{}  {:<24} {}", if check.passed { "PASS" } else { "FAIL" }, check.name, check.detail)?;
+            writeln!(f, "{}  {:<18} {}", check.outcome, check.name, check.detail)?;
         }
-        let failed = self.checks.iter().filter(|check| !check.passed).count();
-        match failed {
+        if let Some(latency) = &self.latency {
+            writeln!(f, "latency: {latency}")?;
+        }
+        let failed: Vec<_> = self.failed().map(|check| check.name.name()).collect();
+        match failed.len() {
             0 => write!(f, "passed: {} checks", self.checks.len()),
-            _ => write!(f, "failed: {failed} of {} checks", self.checks.len()),
+            count => write!(f, "failed: {count} of {} checks: {}", self.checks.len(), failed.join(", ")),
         }
+    }
+}
+
+impl fmt::Display for Outcome {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::Passed => "PASS",
+            Self::Warned => "WARN",
+            Self::Failed => "FAIL",
+            Self::Skipped => "SKIP",
+        })
     }
 }

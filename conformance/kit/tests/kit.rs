@@ -1,15 +1,13 @@
-//! The kit catches what it is for, by name, and passes the default bundle.
+//! The kit finds every hostile guest by the name of its fault and by no other, and passes the default bundle.
 
 #![cfg(test)]
 
-#[path = "../../../host/sandbox/tests/common/guest.rs"]
-mod guest;
-
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
-use guest::{CANNED, Naming, a_records};
-use servos_conformance_kit::{Report, judge};
+use servos_conformance_kit::{CheckId, Outcome, Report, judge, table};
+use servos_hostile_guests::code::{Code, Point};
 use servos_sandbox::{Kind, Manifest};
 
 fn report(wasm: &[u8]) -> Report {
@@ -18,7 +16,12 @@ fn report(wasm: &[u8]) -> Report {
 
 /// The names of the checks that failed.
 fn failed(report: &Report) -> Vec<&str> {
-    report.checks.iter().filter(|check| !check.passed).map(|check| check.name).collect()
+    report.failed().map(|check| check.name.name()).collect()
+}
+
+/// Knows no name.
+fn passing() -> Vec<u8> {
+    Code::new(Point::Naming, "(i32.const 16)").component()
 }
 
 #[test]
@@ -31,48 +34,60 @@ fn the_default_bundle_passes() {
         let wasm = std::fs::read(&path);
         let wasm = wasm.unwrap_or_else(|error| panic!("{}: {error}: run `cargo xtask build`", path.display()));
         let report = report(&wasm);
-        assert!(report.passed && report.kind == Some(kind) && report.checks.len() == 5, "{name}:\n{report}");
+        assert!(report.passed && report.kind == Some(kind), "{name}:\n{report}");
+        assert!(report.checks.iter().all(|check| check.outcome == Outcome::Passed), "{name}:\n{report}");
+        assert!(report.latency.unwrap().calls > 100, "{name}:\n{report}");
     }
 }
 
 #[test]
-fn a_plugin_that_knows_no_name_passes() {
-    let report = report(&Naming::default().component());
+fn a_plugin_that_does_nothing_wrong_passes() {
+    let report = report(&passing());
     assert!(report.passed, "{report}");
+    let concerned = CheckId::ALL.iter().filter(|check| check.kind().is_none_or(|kind| kind == Kind::Naming)).count();
+    assert_eq!(report.checks.len(), concerned);
 }
 
 #[test]
-fn each_fault_is_caught_by_its_check() {
-    let naming = |resolve: &str| report(&Naming { resolve: resolve.into(), ..Naming::default() }.component());
+fn every_fault_is_found_by_its_name_and_by_no_other() {
+    let mut wrong = Vec::new();
+    for guest in servos_hostile_guests::all() {
+        let report = report(&guest.wasm);
+        if failed(&report) != [guest.check] || report.passed {
+            wrong.push(format!("{}, not by {:?} alone:\n{report}", guest.fault, guest.check));
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n\n"));
+}
 
-    assert_eq!(failed(&report(b"rubbish")), ["loads"]);
-    assert_eq!(failed(&naming("unreachable")), ["loads"]);
+#[test]
+fn every_check_finds_a_fault() {
+    let guests = servos_hostile_guests::all();
+    let faults: BTreeSet<_> = guests.iter().map(|guest| guest.fault).collect();
+    assert_eq!(faults.len(), guests.len(), "two faults have one name");
+    let seeded: BTreeSet<_> = guests.iter().map(|guest| guest.check).collect();
+    let checks: BTreeSet<_> = CheckId::ALL.iter().map(|check| check.name()).collect();
+    assert_eq!(seeded, checks);
+}
 
-    // Traps on the empty name.
-    let odd = naming(&format!("(if (i32.eqz (local.get $length)) (then unreachable)) {CANNED}"));
-    assert_eq!(failed(&odd), ["answers-odd-names"]);
-    assert!(odd.to_string().contains("FAIL  answers-odd-names"), "{odd}");
+#[test]
+fn the_readme_lists_the_checks() {
+    let readme = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("README.md")).unwrap();
+    assert!(readme.contains(&table()), "conformance/kit/README.md should hold:\n\n{}", table());
+}
 
-    // Hangs on names of two bytes.
-    let slow = naming(&format!("(if (i32.eq (local.get $length) (i32.const 2)) (then (loop $l (br $l)))) {CANNED}"));
-    assert_eq!(failed(&slow), ["answers-known-names", "answers-odd-names", "answers-alike"]);
-
-    // Counts its calls, in what it says: pass or no such name.
-    let fickle =
-        naming("(i32.store8 (i32.const 1024) (i32.xor (i32.load8_u (i32.const 1024)) (i32.const 1))) (i32.const 1024)");
-    assert_eq!(failed(&fickle), ["answers-alike"]);
-
-    // An address that is no server's in any of the meshes.
-    let stranger = report(&Naming::answering(a_records(1, &[[100, 127, 0, 1]])));
-    assert!(failed(&stranger).contains(&"answers-known-names"), "{stranger}");
-
-    // Traps on settings.
-    let configure = "(if (i32.gt_u (local.get $length) (i32.const 2)) (then unreachable)) (i32.const 16)";
-    let brittle = report(&Naming { configure: configure.into(), ..Naming::default() }.component());
-    assert_eq!(failed(&brittle), ["refuses-bad-settings"]);
-
-    assert!(failed(&report(&guest::weighting(&[1, 2]))).contains(&"weighs-every-service"));
-    assert_eq!(failed(&report(&guest::policy(&[(80, 80, "web")]))), Vec::<&str>::new());
+#[test]
+fn settings_of_its_own_are_kept_beside_nonsense() {
+    // Takes `{"ttl":5}` alone, which has 9 bytes.
+    let configure = "(select (i32.const 16) (i32.const 64) (i32.eq (local.get $length) (i32.const 9)))";
+    let wasm = Code::new(Point::Naming, "(i32.const 16)").configure(configure).component();
+    let manifest = Manifest::parse("[settings]\nttl = 5").unwrap();
+    let report = judge(&wasm, &manifest).unwrap();
+    assert!(report.passed, "{report}");
+    // Takes whatever has 9 bytes or more, `{"ttl":[[]]}` among it.
+    let configure = "(select (i32.const 16) (i32.const 64) (i32.ge_u (local.get $length) (i32.const 9)))";
+    let wasm = Code::new(Point::Naming, "(i32.const 16)").configure(configure).component();
+    assert_eq!(failed(&judge(&wasm, &manifest).unwrap()), ["settings-refused"]);
 }
 
 #[test]
@@ -83,24 +98,37 @@ fn the_command_prints_and_exits_accordingly() {
         std::fs::write(&path, bytes).unwrap();
         path
     };
-    let good = write("good.wasm", &Naming::default().component());
+    let good = write("good.wasm", &passing());
     let bad = write("bad.wasm", b"rubbish");
     let settings = write("bad.toml", b"[settings\n");
+    let junit = root.path().join("junit.xml");
 
-    let passed = run(&[&good]);
+    let passed = run(&[&good, Path::new("--junit"), &junit]);
     assert_eq!(passed.status.code(), Some(0));
-    assert!(String::from_utf8_lossy(&passed.stdout).contains("PASS  answers-alike"), "{passed:?}");
+    let text = String::from_utf8_lossy(&passed.stdout);
+    assert!(text.contains("PASS  same-again") && text.contains(" p99 "), "{text}");
+    let xml = std::fs::read_to_string(&junit).unwrap();
+    assert!(xml.contains("failures=\"0\"") && xml.contains("<testcase name=\"same-again\""), "{xml}");
+    assert!(xml.contains("p99_ns"), "{xml}");
 
-    let failed = run(&[Path::new("--json"), &bad]);
+    let failed = run(&[Path::new("--json"), &bad, Path::new("--junit"), &junit]);
     assert_eq!(failed.status.code(), Some(1));
     let report: serde_json::Value = serde_json::from_slice(&failed.stdout).unwrap();
-    assert_eq!((&report["passed"], &report["checks"][0]["detail"]), (&false.into(), &"is no WebAssembly".into()));
+    let first = &report["checks"][0];
+    assert_eq!(
+        (&report["passed"], &first["name"], &first["outcome"], &first["detail"]),
+        (&false.into(), &"component".into(), &"failed".into(), &"is no WebAssembly".into())
+    );
+    let xml = std::fs::read_to_string(&junit).unwrap();
+    assert!(xml.contains("failures=\"1\"") && xml.contains("<failure message=\"is no WebAssembly\""), "{xml}");
 
     let missing = run(&[Path::new("/nowhere/at/all.wasm")]);
     assert_eq!(missing.status.code(), Some(2));
     let malformed = run(&[&good, Path::new("--settings"), &settings]);
     assert_eq!(malformed.status.code(), Some(2));
     assert!(String::from_utf8_lossy(&malformed.stderr).contains("bad.toml: line 1"), "{malformed:?}");
+    let list = run(&[Path::new("--list")]);
+    assert_eq!((list.status.code(), String::from_utf8(list.stdout).unwrap()), (Some(0), table()));
 }
 
 fn run(arguments: &[&Path]) -> Output {

@@ -30,12 +30,11 @@ impl Programs {
         let Some(folder) = folders.into_iter().find(|folder| folder.join("servos-agent").exists()) else {
             bail!("servos-agent is not built: run `cargo xtask build`");
         };
-        let guests = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../target/guests");
         let programs = Self {
             control: folder.join("servos-control"),
             agent: folder.join("servos-agent"),
             traefik: traefik()?,
-            guests: guests.canonicalize().unwrap_or(guests),
+            guests: guests(),
         };
         for path in [&programs.control, &programs.agent, &programs.guests] {
             if !path.exists() {
@@ -44,6 +43,12 @@ impl Programs {
         }
         Ok(programs)
     }
+}
+
+/// Folder of the built guests.
+pub fn guests() -> PathBuf {
+    let guests = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../target/guests");
+    guests.canonicalize().unwrap_or(guests)
 }
 
 /// The real Traefik.

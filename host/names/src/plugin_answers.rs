@@ -1,13 +1,13 @@
 //! Asks the plugins, at most once for each question of an age, and makes replies of what they say.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use hickory_proto::op::ResponseCode;
 use hickory_proto::rr::{LowerName, RecordType};
 use parking_lot::Mutex;
 use servos_mesh::Snapshot;
-use servos_sandbox::naming::{self, Outcome, Question};
+use servos_sandbox::naming::{self, Keep, Outcome, Question};
 use tokio::sync::{Semaphore, watch};
 use tokio::time::timeout;
 
@@ -86,52 +86,61 @@ impl PluginAnswers {
 
     /// What was answered before.
     pub(crate) fn known(&self, moment: &Moment, name: &LowerName, record_type: RecordType) -> Option<Answered> {
-        let found = self.cache.lock().get(moment.age, &(name.clone(), record_type))?;
+        let found = self.cache.lock().get(moment.age, Instant::now(), &(name.clone(), record_type))?;
         self.counters.cache_hits.add(1);
         Some(found)
     }
 
-    /// Asks the plugins. What they fail at is not kept.
+    /// Asks the plugins. What they fail at is not kept, nor what they forbid.
     pub(crate) async fn ask(&self, moment: &Moment, asked: PluginQuestion<'_>) -> Answered {
         let setting = self.setting(moment);
         let zone = &asked.zone;
-        let answered = match self.outcome(moment, &asked.question, plugin_type(asked.record_type)).await {
+        let mut keep = Keep::UntilRevision;
+        let answered = match self.outcome(moment, &asked.question, plugin_type(asked.record_type), &mut keep).await {
             Outcome::Failed => return Answered::Reply(Arc::new(Reply::bare(ResponseCode::ServFail))),
             Outcome::NoData => Answered::Reply(Arc::new(Reply::no_data(zone, setting))),
             Outcome::Answers(answers) => {
                 let mut reply = Reply::answers(&answers, asked.name, asked.record_type, zone, setting);
                 for (question, target) in reply.targets(setting) {
-                    let outcome = self.outcome(moment, &question, naming::RecordType::A).await;
+                    let outcome = self.outcome(moment, &question, naming::RecordType::A, &mut keep).await;
                     reply.add_target(&target, &outcome, setting);
                 }
                 Answered::Reply(Arc::new(reply))
             }
-            nothing @ (Outcome::Pass | Outcome::NoSuchName) => match self.has_address(moment, &asked).await {
-                Ok(true) => Answered::Reply(Arc::new(Reply::no_data(zone, setting))),
-                Ok(false) if nothing == Outcome::Pass && asked.otherwise == Otherwise::Forward => Answered::Forward,
-                Ok(false) => Answered::Reply(Arc::new(Reply::no_such_name(zone, setting))),
-                Err(Failed) => return Answered::Reply(Arc::new(Reply::bare(ResponseCode::ServFail))),
-            },
+            nothing @ (Outcome::Pass | Outcome::NoSuchName) => {
+                match self.has_address(moment, &asked, &mut keep).await {
+                    Ok(true) => Answered::Reply(Arc::new(Reply::no_data(zone, setting))),
+                    Ok(false) if nothing == Outcome::Pass && asked.otherwise == Otherwise::Forward => Answered::Forward,
+                    Ok(false) => Answered::Reply(Arc::new(Reply::no_such_name(zone, setting))),
+                    Err(Failed) => return Answered::Reply(Arc::new(Reply::bare(ResponseCode::ServFail))),
+                }
+            }
+        };
+        let until = match keep {
+            Keep::Never => return answered,
+            Keep::For(time) => Some(Instant::now() + time),
+            Keep::UntilRevision => None,
         };
         let key = (asked.name.clone(), asked.record_type);
-        self.cache.lock().insert(moment.age, key, answered.clone());
+        self.cache.lock().insert(moment.age, key, answered.clone(), until);
         answered
     }
 
     /// Whether a name that is said not to exist has an address all the same. A plugin that passes on all but address
     /// questions would otherwise make its own names vanish: musl drops the address when AAAA says "no such name".
-    async fn has_address(&self, moment: &Moment, asked: &PluginQuestion<'_>) -> Result<bool, Failed> {
+    async fn has_address(&self, moment: &Moment, asked: &PluginQuestion<'_>, keep: &mut Keep) -> Result<bool, Failed> {
         if asked.record_type == RecordType::A || matches!(asked.zone, Zone::Reverse(_)) {
             return Ok(false);
         }
-        match self.outcome(moment, &asked.question, naming::RecordType::A).await {
+        match self.outcome(moment, &asked.question, naming::RecordType::A, keep).await {
             Outcome::Answers(_) | Outcome::NoData => Ok(true),
             Outcome::Pass | Outcome::NoSuchName => Ok(false),
             Outcome::Failed => Err(Failed),
         }
     }
 
-    async fn outcome(&self, moment: &Moment, name: &str, record_type: naming::RecordType) -> Outcome {
+    /// One question to the plugins; `keep` is lowered to what they allow.
+    async fn outcome(&self, moment: &Moment, name: &str, record_type: naming::RecordType, keep: &mut Keep) -> Outcome {
         let patience: Duration = PLUGIN_PATIENCE;
         let Ok(Ok(turn)) = timeout(patience, self.calls.clone().acquire_owned()).await else {
             self.counters.overloaded.add(1);
@@ -141,11 +150,17 @@ impl PluginAnswers {
         let (plugins, mesh) = (self.plugins.clone(), moment.mesh.clone());
         let question = Question { name: name.to_owned(), record_type };
         let call = tokio::task::spawn_blocking(move || {
-            let outcome = plugins.resolve(&mesh, &question);
+            let resolved = plugins.resolve_to_keep(&mesh, &question);
             drop(turn);
-            outcome
+            resolved
         });
-        call.await.unwrap_or(Outcome::Failed)
+        match call.await {
+            Ok(resolved) => {
+                *keep = (*keep).min(resolved.keep);
+                resolved.outcome
+            }
+            Err(_) => Outcome::Failed,
+        }
     }
 }
 

@@ -4,13 +4,18 @@ use std::sync::Arc;
 
 use servos_mesh::Snapshot;
 use servos_sandbox::PluginHost;
-use servos_sandbox::naming::{Outcome, Question};
+use servos_sandbox::naming::{Keep, Outcome, Question, Resolved};
 use tokio::sync::watch;
 
 /// Says what names mean.
 pub trait Resolve: Send + Sync + 'static {
     /// What a name means in `mesh`. May block.
     fn resolve(&self, mesh: &Arc<Snapshot>, question: &Question) -> Outcome;
+
+    /// The same, and how long it may be kept: until the mesh or `changes` change, unless whoever answers says otherwise.
+    fn resolve_to_keep(&self, mesh: &Arc<Snapshot>, question: &Question) -> Resolved {
+        Resolved { outcome: self.resolve(mesh, question), keep: Keep::UntilRevision }
+    }
 
     /// A number that changes when the same question may have another answer though `mesh` is the same.
     fn changes(&self) -> watch::Receiver<u64>;
@@ -19,6 +24,10 @@ pub trait Resolve: Send + Sync + 'static {
 impl Resolve for PluginHost {
     fn resolve(&self, mesh: &Arc<Snapshot>, question: &Question) -> Outcome {
         PluginHost::resolve(self, mesh, question)
+    }
+
+    fn resolve_to_keep(&self, mesh: &Arc<Snapshot>, question: &Question) -> Resolved {
+        PluginHost::resolve_to_keep(self, mesh, question)
     }
 
     fn changes(&self) -> watch::Receiver<u64> {

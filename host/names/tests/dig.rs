@@ -4,12 +4,13 @@ mod common;
 
 use std::net::UdpSocket;
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 use common::machine::{Daemon, on_machine, sh};
 use common::names_table::NamesTable;
 use common::{OWN, Served, dig, dig_at, dig_short, flags, mesh, mesh_of, section, serve, serve_with, status};
 use servos_names::{NamesSettings, limits};
-use servos_sandbox::naming::{Outcome, Question, RecordType};
+use servos_sandbox::naming::{Keep, Outcome, Question, RecordType};
 
 async fn example() -> Served {
     serve(NamesTable::example(), &[]).await
@@ -218,6 +219,23 @@ fn a_repeated_question_costs_no_plugin_call_until_mesh_or_plugins_change() {
         served.mesh.send_replace(mesh(2));
         assert_eq!(status(&dig("api A").await), "NOERROR");
         assert_eq!(served.table.calls(), 4);
+    });
+}
+
+#[test]
+fn an_answer_is_kept_as_long_as_the_plugins_allow() {
+    on_machine(async |_| {
+        let served = example().await;
+        let hour = Duration::from_secs(3_600);
+        for (keep, calls) in [(Keep::Never, 2), (Keep::For(Duration::ZERO), 2), (Keep::For(hour), 1)] {
+            *served.table.keep.lock() = keep;
+            served.table.changed();
+            let before = served.table.calls();
+            for _ in 0..2 {
+                assert_eq!(dig_short("api A").await, ["100.64.0.1"]);
+            }
+            assert_eq!(served.table.calls() - before, calls, "{keep:?}");
+        }
     });
 }
 

@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use servos_mesh::{Service, Snapshot};
 
-use crate::naming::{Outcome, Question};
+use crate::limits::STOOD_IN;
+use crate::naming::{Keep, Outcome, Question, Resolved};
 use crate::policy::{PolicyContext, Rule};
 use crate::weighting::Candidate;
 use crate::{Kind, Plugin, Unanswered};
@@ -32,8 +33,8 @@ impl Chain {
     }
 
     /// What the first naming plugin says that does not pass.
-    pub fn resolve(&self, mesh: &Arc<Snapshot>, question: &Question) -> Outcome {
-        first_outcome(self.naming.iter().map(|plugin| plugin.resolve(mesh, question)))
+    pub fn resolve(&self, mesh: &Arc<Snapshot>, question: &Question) -> Resolved {
+        first_outcome(self.naming.iter().map(|plugin| (plugin.resolve(mesh, question), plugin.keep())))
     }
 
     /// The weights of the first weighting plugin that gives any.
@@ -48,16 +49,24 @@ impl Chain {
 }
 
 /// The first that is neither `Pass` nor missing. Where nobody knew the name, one that gave no answer may have known it.
-fn first_outcome(outcomes: impl Iterator<Item = Result<Outcome, Unanswered>>) -> Outcome {
+fn first_outcome(outcomes: impl Iterator<Item = (Result<Outcome, Unanswered>, Keep)>) -> Resolved {
     let mut failed = false;
-    for outcome in outcomes {
+    let mut keep = Keep::UntilRevision;
+    for (outcome, allowed) in outcomes {
+        keep = keep.min(allowed);
         match outcome {
             Ok(Outcome::Pass) => {}
-            Ok(known) => return known,
-            Err(_) => failed = true,
+            Ok(known) => return Resolved { outcome: known, keep },
+            Err(_) => {
+                failed = true;
+                keep = keep.min(Keep::For(STOOD_IN));
+            }
         }
     }
-    if failed { Outcome::Failed } else { Outcome::Pass }
+    match failed {
+        true => Resolved { outcome: Outcome::Failed, keep: Keep::Never },
+        false => Resolved { outcome: Outcome::Pass, keep },
+    }
 }
 
 fn first_answer<T>(answers: impl Iterator<Item = Result<T, Unanswered>>) -> Option<T> {

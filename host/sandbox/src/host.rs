@@ -12,7 +12,7 @@ use tracing::{info, warn};
 
 use crate::chain::Chain;
 use crate::folder::{self, Content, DropIn};
-use crate::naming::{Outcome, Question};
+use crate::naming::{Outcome, Question, Resolved};
 use crate::policy::{PolicyContext, Rule};
 use crate::weighting::Candidate;
 use crate::{FolderWatch, Manifest, Origin, Plugin, PluginStatus, Sandbox, SandboxError, State};
@@ -101,6 +101,11 @@ impl PluginHost {
 
     /// What a name means. Blocking: tens of microseconds as a rule, a deadline for each plugin that hangs.
     pub fn resolve(&self, mesh: &Arc<Snapshot>, question: &Question) -> Outcome {
+        self.resolve_to_keep(mesh, question).outcome
+    }
+
+    /// The same, and how long the plugins allow that it is kept.
+    pub fn resolve_to_keep(&self, mesh: &Arc<Snapshot>, question: &Question) -> Resolved {
         self.chain.load_full().resolve(mesh, question)
     }
 

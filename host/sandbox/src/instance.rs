@@ -11,7 +11,8 @@ use crate::component::{Exports, Linked};
 use crate::deadline::Deadline;
 use crate::fault::{Fault, shown};
 use crate::guest_state::GuestState;
-use crate::limits::{CALLS_PER_INSTANCE, HANDLES, START_DEADLINE, TRANSFER_BYTES};
+use crate::life::Life;
+use crate::limits::{HANDLES, START_DEADLINE, TRANSFER_BYTES};
 use crate::manifest::Manifest;
 use crate::plugin_log::PluginLog;
 use crate::ticker::Ticker;
@@ -21,7 +22,7 @@ pub(crate) struct Instance {
     store: Store<GuestState>,
     exports: Exports,
     memory_mib: u32,
-    calls: u32,
+    life: Life,
 }
 
 /// Why an instance does not start.
@@ -60,7 +61,9 @@ impl Instance {
             Ok((exports, configured))
         });
         match started {
-            Ok((exports, Ok(()))) => Ok(Self { store, exports, memory_mib, calls: 0 }),
+            Ok((exports, Ok(()))) => {
+                Ok(Self { store, exports, memory_mib, life: Life::new(manifest.instances, Moment::now()) })
+            }
             Ok((_, Err(reason))) => Err(StartError::Fault(Fault::Settings(shown(&reason)))),
             Err(error) if error.is::<PoolConcurrencyLimitError>() => Err(StartError::PoolFull),
             Err(error) => Err(StartError::Fault(fault(&error, &mut store, memory_mib, START_DEADLINE))),
@@ -75,7 +78,7 @@ impl Instance {
         snapshot: Option<&Arc<Snapshot>>,
         function: impl FnOnce(&Exports, &mut Store<GuestState>) -> wasmtime::Result<T>,
     ) -> Result<T, Fault> {
-        self.calls += 1;
+        self.life.spend();
         let _running = ticker.running();
         self.store.set_epoch_deadline(1);
         let state = self.store.data_mut();
@@ -89,7 +92,7 @@ impl Instance {
 
     /// Whether it has served its time.
     pub fn is_spent(&self) -> bool {
-        self.calls >= CALLS_PER_INSTANCE
+        self.life.is_over(Moment::now())
     }
 }
 

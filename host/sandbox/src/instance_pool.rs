@@ -52,7 +52,15 @@ impl InstancePool {
         let mut start = Some(start);
         loop {
             if let Some(instance) = slots.idle.pop() {
-                return Ok(Lease { pool: self, instance: Some(instance) });
+                let lease = Lease { pool: self, instance: Some(instance) };
+                if lease.instance.as_ref().is_some_and(|instance| !instance.is_spent()) {
+                    return Ok(lease);
+                }
+                // It grew old while nobody asked.
+                drop(slots);
+                drop(lease);
+                slots = self.slots.lock();
+                continue;
             }
             if room
                 && slots.live < self.size

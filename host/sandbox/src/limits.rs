@@ -72,6 +72,9 @@ pub const PLANNING_INSTANCES: usize = 1;
 /// Calls before an instance is made afresh: bounds what a leak in a guest can hold.
 pub const CALLS_PER_INSTANCE: u32 = 100_000;
 
+/// Age at which an instance is made afresh, however few its calls: what goes astray in a guest ends within the hour.
+pub const INSTANCE_AGE: Duration = Duration::from_secs(3_600);
+
 /// Component instances of the pool: 32 drop-ins of 4 instances would fill it, and they make the others only under load.
 pub const POOL_INSTANCES: u32 = 128;
 
@@ -109,6 +112,9 @@ pub const MAX_ANSWERS: usize = 64;
 
 /// Seconds that a name may be kept by whoever asked: an answer changes with the mesh.
 pub const MAX_TTL: u32 = 60;
+
+/// How long an answer may be kept that another plugin gave in place of one that failed, which may be back by then.
+pub const STOOD_IN: Duration = Duration::from_secs(1);
 
 /// Bytes of one text of a TXT record (RFC 1035 §3.3).
 pub const MAX_TXT: usize = 255;

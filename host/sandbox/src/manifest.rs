@@ -1,5 +1,7 @@
-//! The file beside a plugin: `NN-name.toml`, with `[settings]` for the plugin and `[limits]` for its calls.
+//! The file beside a plugin: `NN-name.toml`, with `[settings]` for the plugin, `[limits]` for its calls, and `[cache]` for
+//! how long its answers hold.
 
+use std::num::NonZeroU32;
 use std::time::Duration;
 
 use serde::Deserialize;
@@ -9,6 +11,7 @@ use crate::Kind;
 use crate::limits::{
     MAX_DEADLINE, MAX_MEMORY_MIB, MEMORY_MIB, MIN_DEADLINE, MIN_MEMORY_MIB, NAMING_DEADLINE, PLANNING_DEADLINE,
 };
+use crate::naming::Keep;
 
 /// Settings of a plugin, and limits of its calls.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -19,6 +22,21 @@ pub struct Manifest {
     pub deadline: Option<Duration>,
     /// Of all memories together.
     pub memory_mib: u32,
+    /// How long an instance lives.
+    pub instances: Instances,
+    /// How long an answer of a naming plugin may be kept.
+    pub answers: Keep,
+}
+
+/// How long an instance of a plugin lives.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Instances {
+    /// For many calls, of which each may see what the ones before left in its memory.
+    #[default]
+    Warm,
+    /// For one call, which sees nothing but the settings.
+    Fresh,
 }
 
 impl Manifest {
@@ -37,7 +55,13 @@ impl Manifest {
         if !(MIN_MEMORY_MIB..=MAX_MEMORY_MIB).contains(&memory_mib) {
             return Err(ManifestError::Memory);
         }
-        Ok(Self { settings: json(toml::Value::Table(file.settings)).to_string(), deadline, memory_mib })
+        Ok(Self {
+            settings: json(toml::Value::Table(file.settings)).to_string(),
+            deadline,
+            memory_mib,
+            instances: file.limits.instances,
+            answers: file.cache.answers.map_or(Keep::default(), Keep::from),
+        })
     }
 
     /// Those settings, and default limits.
@@ -56,7 +80,13 @@ impl Manifest {
 
 impl Default for Manifest {
     fn default() -> Self {
-        Self { settings: "{}".to_owned(), deadline: None, memory_mib: MEMORY_MIB }
+        Self {
+            settings: "{}".to_owned(),
+            deadline: None,
+            memory_mib: MEMORY_MIB,
+            instances: Instances::default(),
+            answers: Keep::default(),
+        }
     }
 }
 
@@ -67,6 +97,8 @@ struct File {
     settings: toml::Table,
     #[serde(default)]
     limits: Limits,
+    #[serde(default)]
+    cache: Cache,
 }
 
 #[derive(Default, Deserialize)]
@@ -74,6 +106,38 @@ struct File {
 struct Limits {
     deadline_ms: Option<u64>,
     memory_mib: Option<u32>,
+    #[serde(default)]
+    instances: Instances,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Cache {
+    answers: Option<Answers>,
+}
+
+#[derive(Deserialize)]
+#[serde(untagged, expecting = "answers must be \"until-revision\", \"never\", or seconds from 1")]
+enum Answers {
+    Word(Word),
+    Seconds(NonZeroU32),
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "kebab-case")]
+enum Word {
+    UntilRevision,
+    Never,
+}
+
+impl From<Answers> for Keep {
+    fn from(answers: Answers) -> Self {
+        match answers {
+            Answers::Word(Word::UntilRevision) => Self::UntilRevision,
+            Answers::Word(Word::Never) => Self::Never,
+            Answers::Seconds(seconds) => Self::For(Duration::from_secs(seconds.get().into())),
+        }
+    }
 }
 
 /// Dates become text; JSON has no infinities, they become null.

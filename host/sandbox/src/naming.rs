@@ -1,6 +1,7 @@
 //! What a name means: the question to the naming plugins, and their answer once it has been checked.
 
 use std::net::Ipv4Addr;
+use std::time::Duration;
 
 use serde::Serialize;
 
@@ -46,6 +47,27 @@ pub enum Outcome {
     Answers(Vec<Answer>),
     /// A plugin that may have known the name failed, and no other knew it (SERVFAIL).
     Failed,
+}
+
+/// An outcome, and how long it holds.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Resolved {
+    /// What the chain says.
+    pub outcome: Outcome,
+    /// The least that the plugins allow that were asked: one that passed may answer the next time.
+    pub keep: Keep,
+}
+
+/// How long an outcome may be kept. In no case longer than the mesh and the plugins stay as they are.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Keep {
+    /// Not at all: the plugins are asked each time.
+    Never,
+    /// For so long.
+    For(Duration),
+    /// Until the mesh or the plugins change.
+    #[default]
+    UntilRevision,
 }
 
 /// One record of an answer.

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant as Moment, SystemTime};
 
 use parking_lot::Mutex;
 use servos_mesh::{Service, Snapshot};
-use tracing::warn;
+use tracing::{debug_span, warn};
 use wasmtime::Store;
 
 use crate::bindings::{naming as raw_naming, policy as raw_policy, types, weighting as raw_weighting};
@@ -14,11 +14,11 @@ use crate::code_cache::hex;
 use crate::component::{Exports, Linked};
 use crate::fault::Fault;
 use crate::guest_state::GuestState;
-use crate::instance::Instance;
+use crate::instance::{Instance, StartError};
 use crate::instance_pool::{InstancePool, TakeError};
 use crate::limits::{MAX_LOCAL_INSTANCES, NAMING_INSTANCES, PLANNING_INSTANCES, STALLED};
 use crate::manifest::Manifest;
-use crate::naming::{Outcome, Question, RecordType};
+use crate::naming::{Keep, Outcome, Question, RecordType};
 use crate::plugin_log::PluginLog;
 use crate::policy::{PolicyContext, Rule, Transport};
 use crate::standing::{Admission, Standing};
@@ -107,6 +107,11 @@ impl Plugin {
         self.deadline
     }
 
+    /// How long an outcome of it may be kept.
+    pub fn keep(&self) -> Keep {
+        self.manifest.answers
+    }
+
     /// Asks what a name means. Blocking, for at most the deadline, or [`START_DEADLINE`](crate::limits::START_DEADLINE)
     /// more where an instance has to be made. Never answers [`Outcome::Failed`].
     ///
@@ -156,6 +161,22 @@ impl Plugin {
         }
     }
 
+    /// Makes one more instance, configured, and throws it away: what a question costs on top when none is idle.
+    ///
+    /// # Errors
+    ///
+    /// [`Unanswered::Fault`] if it does not start, [`Unanswered::Busy`] if the pool of all plugins is full.
+    pub fn start_another(&self) -> Result<(), Unanswered> {
+        match Instance::start(&self.linked, &self.manifest, &self.log, &self.ticker) {
+            Ok(instance) => {
+                drop(instance);
+                Ok(())
+            }
+            Err(StartError::PoolFull) => Err(Unanswered::Busy),
+            Err(StartError::Fault(fault)) => Err(Unanswered::Fault(fault)),
+        }
+    }
+
     /// Whether it is set aside.
     pub fn is_quarantined(&self) -> bool {
         self.record.lock().standing.is_quarantined()
@@ -175,6 +196,11 @@ impl Plugin {
     /// The last lines of its log, oldest first.
     pub fn log(&self) -> Vec<LogLine> {
         self.log.tail()
+    }
+
+    /// Lines of its log that were dropped, because it wrote more than it may.
+    pub fn log_lines_dropped(&self) -> u64 {
+        self.log.dropped_in_all()
     }
 
     fn resolve_in(&self, mesh: Option<&Arc<Snapshot>>, question: &Question) -> Result<Outcome, Unanswered> {
@@ -225,6 +251,8 @@ impl Plugin {
         ask: impl FnOnce(&Exports, &mut Store<GuestState>) -> wasmtime::Result<Option<R>>,
         check: impl FnOnce(R) -> Result<T, Fault>,
     ) -> Result<T, Unanswered> {
+        let generation = mesh.map_or(0, |mesh| mesh.generation);
+        let _span = debug_span!("plugin_call", plugin = self.name, kind = %self.kind, generation).entered();
         let ticket = match self.record.lock().standing.admit(Moment::now()) {
             Admission::Call(ticket) => ticket,
             Admission::Resting => return Err(Unanswered::Resting),

@@ -20,14 +20,19 @@ pub(crate) struct PluginLog {
 struct Kept {
     tail: VecDeque<LogLine>,
     allowance: Allowance,
+    /// Since the last line that was written.
     dropped: u64,
+    dropped_in_all: u64,
 }
 
 impl PluginLog {
     /// An empty log.
     pub fn new(plugin: &str) -> Self {
         let allowance = Allowance { lines: f64::from(LOG_BURST), refilled_at: Instant::now() };
-        Self { plugin: plugin.to_owned(), kept: Mutex::new(Kept { tail: VecDeque::new(), allowance, dropped: 0 }) }
+        Self {
+            plugin: plugin.to_owned(),
+            kept: Mutex::new(Kept { tail: VecDeque::new(), allowance, dropped: 0, dropped_in_all: 0 }),
+        }
     }
 
     /// Writes a line, unless the plugin has written too many.
@@ -36,6 +41,7 @@ impl PluginLog {
             let mut kept = self.kept.lock();
             if !kept.allowance.take(Instant::now()) {
                 kept.dropped += 1;
+                kept.dropped_in_all += 1;
                 return;
             }
             let message = printable(message);
@@ -55,6 +61,11 @@ impl PluginLog {
             LogLevel::Warn => warn!(target: "plugin", plugin, "{message}"),
             LogLevel::Error => error!(target: "plugin", plugin, "{message}"),
         }
+    }
+
+    /// Lines that were dropped because there were too many.
+    pub fn dropped_in_all(&self) -> u64 {
+        self.kept.lock().dropped_in_all
     }
 
     /// The last lines, oldest first.

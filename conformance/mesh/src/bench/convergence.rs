@@ -4,13 +4,13 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Result, ensure};
 
-use super::Figure;
+use super::Comparison;
 use crate::mesh::{MeshLab, Server};
 use crate::wait_for;
 
 const ROUNDS: usize = 5;
 
-pub(super) fn measure(mesh: &MeshLab, servers: &[Server]) -> Result<Vec<Figure>> {
+pub(super) fn measure(mesh: &MeshLab, servers: &[Server]) -> Result<Vec<Comparison>> {
     let mut applied = Vec::new();
     let mut nothing = Vec::new();
     for round in 0..ROUNDS {
@@ -35,7 +35,7 @@ pub(super) fn measure(mesh: &MeshLab, servers: &[Server]) -> Result<Vec<Figure>>
         applied.push(began.elapsed().as_secs_f64());
         nothing.push(command.as_secs_f64());
     }
-    Ok(vec![Figure::against(
+    Ok(vec![Comparison::against(
         "from `resource apply` to the answer on all four servers",
         "s",
         &applied,

@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::Result;
 
-use super::Figure;
+use super::{Comparison, dnsperf};
 use crate::mesh::{MeshLab, Server};
 use crate::wait_for;
 
@@ -12,7 +12,7 @@ use crate::wait_for;
 const NAMES: usize = 100;
 const ROUNDS: usize = 3;
 
-pub(super) fn measure(mesh: &MeshLab, server: &Server) -> Result<Vec<Figure>> {
+pub(super) fn measure(mesh: &MeshLab, server: &Server) -> Result<Vec<Comparison>> {
     let mut resources = String::from("resources:\n");
     let mut hosts = String::new();
     let mut questions = String::new();
@@ -56,21 +56,10 @@ pub(super) fn measure(mesh: &MeshLab, server: &Server) -> Result<Vec<Figure>> {
         ours.push(rate(server, &own, "53")?);
         theirs.push(rate(server, "127.0.0.1", "5353")?);
     }
-    Ok(vec![Figure::against("DNS answers (dnsperf, 100 names)", "answers/s", &ours, "dnsmasq", &theirs)?])
+    Ok(vec![Comparison::against("DNS answers (dnsperf, 100 names)", "answers/s", &ours, "dnsmasq", &theirs)?])
 }
 
 fn rate(server: &Server, address: &str, port: &str) -> Result<f64> {
-    let arguments = ["-s", address, "-p", port, "-d", "/etc/bench.questions", "-l", "3", "-c", "4", "-T", "1"];
-    let text = server.machine.run("dnsperf", &arguments)?.success("dnsperf")?;
-    let says = |name: &str| {
-        let line = text.lines().find_map(|line| line.trim().strip_prefix(name));
-        line.map(str::trim).with_context(|| format!("no {name} in {text}"))
-    };
-    let lost = says("Queries lost:")?;
-    ensure!(lost.starts_with("0 (") || lost.contains("(0."), "answers are missing: {text}");
-    // A refusal is quicker than an answer. Codes are told one after the other: this one is alone.
-    let codes = says("Response codes:")?;
-    ensure!(codes.starts_with("NOERROR ") && codes.ends_with(" (100.00%)"), "not all are answers: {text}");
-    let rate = says("Queries per second:")?;
-    rate.parse().with_context(|| rate.to_owned())
+    let arguments = dnsperf::arguments(address, port, "/etc/bench.questions", "3");
+    dnsperf::answers_a_second(&server.machine.run("dnsperf", &arguments)?.success("dnsperf")?)
 }

@@ -2,6 +2,13 @@
 
 mod convergence;
 mod dns;
+mod dnsperf;
+mod figure;
+mod machine_kind;
+mod process;
+mod report;
+mod results;
+pub mod sandbox;
 mod spread;
 mod throughput;
 pub mod tunnel;
@@ -14,9 +21,9 @@ use serde::Serialize;
 use self::spread::Spread;
 use crate::mesh::{MeshLab, Server};
 
-/// One figure.
+/// What one thing came to for us and for a peer.
 #[derive(Debug, Serialize)]
-struct Figure {
+struct Comparison {
     name: &'static str,
     unit: &'static str,
     ours: f64,
@@ -27,7 +34,7 @@ struct Figure {
     ratio: Option<f64>,
 }
 
-impl Figure {
+impl Comparison {
     /// The medians of the rounds.
     fn against(
         name: &'static str,
@@ -60,7 +67,7 @@ pub fn main(json: bool) -> ExitCode {
     }
 }
 
-fn measure() -> Result<Vec<Figure>> {
+fn measure() -> Result<Vec<Comparison>> {
     let mesh = MeshLab::start(false)?;
     let servers: Vec<Server> =
         ["s1", "s2", "s3", "s4"].into_iter().map(|name| mesh.server(name)).collect::<Result<_>>()?;
@@ -70,7 +77,7 @@ fn measure() -> Result<Vec<Figure>> {
     Ok(figures)
 }
 
-fn print(figure: &Figure) {
+fn print(figure: &Comparison) {
     let ours = format!("{:.3} {}", figure.ours, figure.unit);
     match (figure.peer, figure.theirs, figure.ratio) {
         (Some(peer), Some(theirs), Some(ratio)) => {

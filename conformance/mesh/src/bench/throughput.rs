@@ -2,7 +2,7 @@
 
 use anyhow::Result;
 
-use super::Figure;
+use super::Comparison;
 use super::tunnel::device::{Device, join};
 use super::tunnel::stream::{Way, stream};
 use crate::mesh::Server;
@@ -11,7 +11,7 @@ use crate::mesh::Server;
 const ROUNDS: usize = 3;
 const SECONDS: u32 = 5;
 
-pub(super) fn measure(from: &Server, to: &Server) -> Result<Vec<Figure>> {
+pub(super) fn measure(from: &Server, to: &Server) -> Result<Vec<Comparison>> {
     let (one, two) = (&from.machine, &to.machine);
     let device = Device::debian();
     let ends = [device.start(one, "10.9.0.1")?, device.start(two, "10.9.0.2")?];
@@ -23,7 +23,7 @@ pub(super) fn measure(from: &Server, to: &Server) -> Result<Vec<Figure>> {
         ours.push(stream(one, two, &address, SECONDS, Way::There)?.gigabits_a_second());
         theirs.push(stream(one, two, "10.9.0.2", SECONDS, Way::There)?.gigabits_a_second());
     }
-    Ok(vec![Figure::against(
+    Ok(vec![Comparison::against(
         "one TCP stream through the tunnel (iperf3, cubic)",
         "Gbit/s",
         &ours,

@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use parking_lot::Mutex;
 use servos_mesh::Snapshot;
 use servos_names::Resolve;
-use servos_sandbox::naming::{Answer, Outcome, Question, Rdata, RecordType};
+use servos_sandbox::naming::{Answer, Keep, Outcome, Question, Rdata, RecordType, Resolved};
 use tokio::sync::watch;
 
 pub struct NamesTable {
@@ -16,6 +16,8 @@ pub struct NamesTable {
     /// Names that exist: NODATA for other types.
     changes: watch::Sender<u64>,
     pub calls: AtomicUsize,
+    /// How long everything may be kept.
+    pub keep: Mutex<Keep>,
     pub asked: Mutex<Vec<Question>>,
 }
 
@@ -25,6 +27,7 @@ impl NamesTable {
             outcomes: Mutex::default(),
             changes: watch::Sender::new(0),
             calls: AtomicUsize::new(0),
+            keep: Mutex::default(),
             asked: Mutex::default(),
         }
     }
@@ -92,6 +95,10 @@ impl Resolve for NamesTable {
             .iter()
             .any(|((name, _), outcome)| *name == question.name && matches!(outcome, Outcome::Answers(_)));
         if exists { Outcome::NoData } else { Outcome::Pass }
+    }
+
+    fn resolve_to_keep(&self, mesh: &Arc<Snapshot>, question: &Question) -> Resolved {
+        Resolved { outcome: self.resolve(mesh, question), keep: *self.keep.lock() }
     }
 
     fn changes(&self) -> watch::Receiver<u64> {

@@ -17,11 +17,11 @@ impl Default for Settings {
 }
 
 /// The plugin.
-pub struct MyNaming {
+pub struct MyPlugin {
     settings: Settings,
 }
 
-impl Naming for MyNaming {
+impl Naming for MyPlugin {
     type Settings = Settings;
 
     fn configure(settings: Settings) -> Result<Self, String> {
@@ -41,4 +41,4 @@ impl Naming for MyNaming {
     }
 }
 
-servos_plugin_sdk::naming_plugin!(MyNaming);
+servos_plugin_sdk::naming_plugin!(MyPlugin);

@@ -6,8 +6,8 @@ use serde_json::Value;
 use super::bed::Bed;
 use super::figure::{ECHO_IDLE_P50, ECHO_IDLE_P99, ECHO_LOADED_P50, ECHO_LOADED_P99, FIRST_PACKET};
 use super::inside::Helper;
-use super::results::Results;
 use super::stream::Load;
+use crate::bench::results::Results;
 
 const PORT: u16 = 7_007;
 

@@ -1,7 +1,10 @@
 //! The figures: their names, their units, and what is aimed at.
 
-/// Names of the devices, and of the floor below them.
-pub(super) const OURS: &str = "ours";
+use crate::bench::figure::Aim::{AtLeast, AtMost, TimesAtLeast, TimesAtMost};
+use crate::bench::figure::{Aim, figure};
+pub(super) use crate::bench::figure::{Figure, OURS};
+
+/// Names of the other devices, and of the floor below them.
 pub(super) const DEBIAN: &str = "wireguard-go (Debian)";
 pub(super) const CURRENT: &str = "wireguard-go (current)";
 pub(super) const BORINGTUN: &str = "boringtun";
@@ -11,67 +14,9 @@ pub(super) const SEALING: &str = "sealing alone";
 /// Whom ours is held against, in the order of the table.
 pub(super) const PEERS: [&str; 5] = [DEBIAN, CURRENT, BORINGTUN, GOTATUN, SEALING];
 
-/// One figure.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Figure {
-    /// For machines.
-    pub(super) key: &'static str,
-    /// For people.
-    pub(super) name: &'static str,
-    pub(super) unit: &'static str,
-    pub(super) aims: &'static [Aim],
-}
-
-/// What a figure of ours should be.
-#[derive(Clone, Copy, Debug)]
-pub(super) enum Aim {
-    /// At least so many times a peer's.
-    TimesAtLeast(&'static str, f64),
-    /// At most so many times a peer's.
-    TimesAtMost(&'static str, f64),
-    /// At least, in the figure's unit.
-    AtLeast(f64),
-    /// At most, in the figure's unit.
-    AtMost(f64),
-}
-
-impl Aim {
-    /// Whom it is measured against; nobody for an aim in the figure's own unit.
-    pub(super) fn peer(self) -> Option<&'static str> {
-        match self {
-            Self::TimesAtLeast(peer, _) | Self::TimesAtMost(peer, _) => Some(peer),
-            Self::AtLeast(_) | Self::AtMost(_) => None,
-        }
-    }
-
-    /// Whether it is met by a figure, or by its ratio to a peer's.
-    pub(super) fn is_met(self, value: f64) -> bool {
-        match self {
-            Self::TimesAtLeast(_, bound) | Self::AtLeast(bound) => value >= bound,
-            Self::TimesAtMost(_, bound) | Self::AtMost(bound) => value <= bound,
-        }
-    }
-
-    /// For the table.
-    pub(super) fn text(self) -> String {
-        match self {
-            Self::TimesAtLeast(_, bound) => format!("≥ {bound}×"),
-            Self::TimesAtMost(_, bound) => format!("≤ {bound}×"),
-            Self::AtLeast(bound) => format!("≥ {bound}"),
-            Self::AtMost(bound) => format!("≤ {bound}"),
-        }
-    }
-}
-
-use Aim::{AtLeast, AtMost, TimesAtLeast, TimesAtMost};
-
 const FASTER: &[Aim] = &[TimesAtLeast(DEBIAN, 8.0), TimesAtLeast(CURRENT, 2.0), TimesAtLeast(BORINGTUN, 5.0)];
 const CHEAPER: &[Aim] = &[TimesAtMost(DEBIAN, 0.125), TimesAtMost(CURRENT, 0.4), TimesAtMost(SEALING, 2.0)];
 const SOONER: &[Aim] = &[TimesAtMost(CURRENT, 1.0), TimesAtMost(BORINGTUN, 1.0)];
-
-const fn figure(key: &'static str, name: &'static str, unit: &'static str, aims: &'static [Aim]) -> Figure {
-    Figure { key, name, unit, aims }
-}
 
 pub(super) const STREAM_THERE: Figure = figure("stream-there", "one TCP stream, there", "Gbit/s", FASTER);
 pub(super) const STREAM_BACK: Figure = figure("stream-back", "one TCP stream, back", "Gbit/s", FASTER);

@@ -10,9 +10,9 @@ use super::device::{Device, PORT};
 use super::echo::number;
 use super::figure::{FLOOD_GROWTH, FLOOD_RATE, FLOOD_SHARE};
 use super::inside::Helper;
-use super::process::resident_kib;
-use super::results::Results;
 use super::stream::{Way, stream};
+use crate::bench::process::resident_kib;
+use crate::bench::results::Results;
 
 /// A port that nobody listens on.
 const NOBODY: u16 = 9;

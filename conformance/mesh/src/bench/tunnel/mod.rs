@@ -9,9 +9,6 @@ pub mod inside;
 mod large;
 mod packets;
 mod plot;
-mod process;
-mod report;
-mod results;
 mod sealing;
 mod sheet;
 pub(super) mod stream;
@@ -24,9 +21,11 @@ use serde_json::json;
 
 use self::bed::Bed;
 use self::device::Device;
-use self::figure::{OURS, SEALING};
+use self::figure::{FIGURES, OURS, PEERS, SEALING};
 use self::flood::Flood;
-use self::results::Results;
+use crate::bench::machine_kind::machine;
+use crate::bench::report;
+use crate::bench::results::Results;
 
 /// What is asked for.
 #[derive(Clone, Copy, Debug, Default)]
@@ -151,9 +150,9 @@ fn note(device: &str, what: &str, results: &mut Results, measure: impl FnOnce(&m
 }
 
 fn show(results: &Results, options: Options) -> Result<()> {
-    let rows = report::rows(results);
+    let rows = report::rows(&FIGURES, &PEERS, results);
     if options.json {
-        println!("{}", json!({ "machine": sheet::machine(), "rows": rows, "left_out": results.left_out() }));
+        println!("{}", json!({ "machine": machine(), "rows": rows, "left_out": results.left_out() }));
     } else {
         print!("{}", report::table(&rows));
     }

@@ -6,7 +6,7 @@ use super::bed::Bed;
 use super::echo::number;
 use super::figure::PACKETS;
 use super::inside::Helper;
-use super::results::Results;
+use crate::bench::results::Results;
 
 /// Share of packets that may be lost.
 const LOSS: f64 = 0.001;

@@ -3,8 +3,8 @@
 use std::fmt::Write as _;
 
 use super::figure::{CPU_SENDER, ECHO_IDLE_P99, Figure, OURS, PACKETS, PEERS, RESIDENT, STREAM_THERE};
-use super::report::number;
-use super::results::Results;
+use crate::bench::report::number;
+use crate::bench::results::Results;
 use crate::bench::spread::Spread;
 
 /// What is drawn, and which way is better.

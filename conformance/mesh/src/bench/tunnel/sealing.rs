@@ -3,7 +3,7 @@
 use anyhow::{Result, anyhow};
 use ring::aead::{Aad, CHACHA20_POLY1305, LessSafeKey, Nonce, UnboundKey};
 
-use super::process::cpu_seconds;
+use crate::bench::process::cpu_seconds;
 
 /// Bytes of a full packet.
 const PACKET: usize = 1_420;

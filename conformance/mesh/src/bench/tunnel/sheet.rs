@@ -4,37 +4,17 @@ use std::fmt::Write as _;
 use std::path::Path;
 
 use anyhow::{Context, Result};
-use serde::Serialize;
 
 use super::plot;
-use super::report::{HEADS, Row};
-use super::results::Results;
+use crate::bench::machine_kind::{MachineKind, machine};
+use crate::bench::report::{HEADS, Row};
+use crate::bench::results::Results;
 
 /// The folder of the tunnel's crate.
 const FOLDER: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../host/tunnel");
 
 const PAGE: &str = "BENCHMARKS.md";
 const PLOT: &str = "benchmarks.svg";
-
-/// What was measured on.
-#[derive(Debug, Serialize)]
-pub(super) struct MachineKind {
-    processor: String,
-    cores: usize,
-    kernel: String,
-}
-
-/// This machine.
-pub(super) fn machine() -> MachineKind {
-    let read = |path: &str| std::fs::read_to_string(path).unwrap_or_default();
-    let processors = read("/proc/cpuinfo");
-    let model = processors.lines().find_map(|line| line.strip_prefix("model name")?.split_once(": "));
-    MachineKind {
-        processor: model.map_or_else(|| "unknown".to_owned(), |(_, model)| model.to_owned()),
-        cores: std::thread::available_parallelism().map_or(1, usize::from),
-        kernel: read("/proc/sys/kernel/osrelease").trim().to_owned(),
-    }
-}
 
 /// Writes page and plot.
 pub(super) fn write(rows: &[Row], results: &Results) -> Result<()> {
@@ -76,16 +56,16 @@ fn page(rows: &[Row], left_out: &[String]) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::super::figure::{OURS, RESIDENT};
-    use super::super::report::rows;
+    use super::super::figure::{FIGURES, OURS, PEERS, RESIDENT};
     use super::*;
+    use crate::bench::report;
 
     #[test]
     fn the_page_has_a_row_a_figure_and_what_was_left_out() {
         let mut results = Results::default();
         results.add(RESIDENT, OURS, 12.0);
         results.leave_out("gotatun: is not there".to_owned());
-        let page = page(&rows(&results), results.left_out());
+        let page = page(&report::rows(&FIGURES, &PEERS, &results), results.left_out());
         assert!(
             page.contains(
                 "| resident memory after the TCP streams [MB] | 12.0 (12.0 … 12.0) | – | – | – | ≤ 20 | met |"

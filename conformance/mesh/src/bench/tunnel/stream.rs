@@ -7,8 +7,8 @@ use serde_json::Value;
 
 use super::bed::Bed;
 use super::figure::{CPU_RECEIVER, CPU_SENDER, RESIDENT, STREAM_BACK, STREAM_THERE};
-use super::process::{cpu_seconds, resident_kib};
-use super::results::Results;
+use crate::bench::process::{cpu_seconds, resident_kib};
+use crate::bench::results::Results;
 use crate::daemon::Daemon;
 use crate::machine::Machine;
 use crate::wait_for;

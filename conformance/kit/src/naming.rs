@@ -1,37 +1,54 @@
-//! Checks of a naming plugin.
+//! What a naming plugin is asked.
 
 use std::sync::Arc;
 
 use servos_mesh::Snapshot;
-use servos_sandbox::Plugin;
-use servos_sandbox::naming::{Question, RecordType};
+use servos_sandbox::naming::{Outcome, Question, RecordType};
+use servos_sandbox::{Plugin, Unanswered};
 
-use crate::Check;
-use crate::checks::{ask_all, ask_twice};
-use crate::meshes::{self, LARGE, LONG_LABEL};
-use crate::subject::Subject;
-
-/// All of them.
-pub(crate) fn all(subject: &Subject<'_>) -> Vec<Check> {
-    let ask = |plugin: &Plugin, asked: &Asked| plugin.resolve(&asked.mesh, &asked.question);
-    vec![
-        Check::new("answers-known-names", ask_all(subject, &in_all_meshes(&known()), Asked::describe, ask)),
-        Check::new("answers-odd-names", ask_all(subject, &in_all_meshes(&odd()), Asked::describe, ask)),
-        Check::new("answers-alike", ask_twice(subject, &everyday(), Asked::describe, ask)),
-    ]
-}
+use crate::meshes::{LARGE, LONG_HOST, LONG_LABEL, MESHES};
+use crate::{CheckId, exam};
 
 /// A question in a mesh.
-struct Asked {
+pub(crate) struct Asked {
     place: &'static str,
     mesh: Arc<Snapshot>,
     question: Question,
 }
 
-impl Asked {
+/// Everything that somebody has, where he has it.
+pub(crate) fn everyday() -> Vec<Asked> {
+    asked_in(&[("small", &MESHES.small)], &known())
+}
+
+/// The same in other meshes, and names that nobody has, or that are none.
+pub(crate) fn odd() -> Vec<Asked> {
+    let others = [("empty", &MESHES.empty), ("large", &MESHES.large), ("not yet joined", &MESHES.unjoined)];
+    let mut asked = asked_in(&others, &known());
+    asked.extend(asked_in(&MESHES.all(), &unknown()));
+    asked
+}
+
+impl exam::Question for Asked {
+    type Answer = Outcome;
+
+    fn ask(&self, plugin: &Plugin) -> Result<Outcome, Unanswered> {
+        plugin.resolve(&self.mesh, &self.question)
+    }
+
     fn describe(&self) -> String {
         let name: String = self.question.name.chars().take(80).collect();
         format!("{:?} of {name:?} in the {} mesh", self.question.record_type, self.place)
+    }
+
+    fn objections(&self, answer: &Outcome) -> Vec<(CheckId, String)> {
+        let nobodys = self.question.name.split('.').next_back() == Some("invalid");
+        match answer {
+            Outcome::Answers(answers) if nobodys => {
+                vec![(CheckId::NobodysName, format!("{} answers", answers.len()))]
+            }
+            _ => Vec::new(),
+        }
     }
 }
 
@@ -46,8 +63,10 @@ fn known() -> Vec<String> {
         "queue",
         "syslog",
         "nowhere",
+        "full",
         LARGE,
         LONG_LABEL,
+        LONG_HOST,
         "api.example.org",
         "postgres.example.org",
         "_http._tcp.api",
@@ -64,7 +83,7 @@ fn known() -> Vec<String> {
 }
 
 /// Names that nobody has, or that are none.
-fn odd() -> Vec<String> {
+fn unknown() -> Vec<String> {
     let fixed = [
         "",
         ".",
@@ -100,6 +119,9 @@ fn odd() -> Vec<String> {
         "0.0.64.100.in-addr.arpa",
         "1.0.0.127.in-addr.arpa",
         "ip6.arpa",
+        "invalid",
+        "nobody.invalid",
+        "_http._tcp.nobody.invalid",
     ];
     let labels = |label: &str, count: usize| vec![label; count].join(".");
     let mut names: Vec<_> = fixed.into_iter().map(str::to_owned).collect();
@@ -107,19 +129,16 @@ fn odd() -> Vec<String> {
     names
 }
 
-fn questions(names: &[String]) -> impl Iterator<Item = Question> {
+fn asked_in(meshes: &[(&'static str, &Arc<Snapshot>)], names: &[String]) -> Vec<Asked> {
     let types = [RecordType::A, RecordType::Aaaa, RecordType::Srv, RecordType::Ptr, RecordType::Txt, RecordType::Other];
-    names.iter().flat_map(move |name| types.map(|record_type| Question { name: name.clone(), record_type }))
-}
-
-fn in_all_meshes(names: &[String]) -> Vec<Asked> {
-    let asked = |(place, mesh): (&'static str, Arc<Snapshot>)| {
-        questions(names).map(move |question| Asked { place, mesh: mesh.clone(), question })
-    };
-    meshes::all().into_iter().flat_map(asked).collect()
-}
-
-fn everyday() -> Vec<Asked> {
-    let mesh = meshes::small();
-    questions(&known()).map(|question| Asked { place: "small", mesh: mesh.clone(), question }).collect()
+    let mut asked = Vec::new();
+    for &(place, mesh) in meshes {
+        for name in names {
+            for record_type in types {
+                let question = Question { name: name.clone(), record_type };
+                asked.push(Asked { place, mesh: mesh.clone(), question });
+            }
+        }
+    }
+    asked
 }

@@ -2,9 +2,9 @@
 
 use serde::Serialize;
 
-use super::figure::{Aim, FIGURES, Figure, OURS, PEERS};
+use super::figure::{Aim, Figure, OURS};
 use super::results::Results;
-use crate::bench::spread::Spread;
+use super::spread::Spread;
 
 /// One row: a figure, and one peer that it is held against.
 #[derive(Debug, Serialize)]
@@ -23,12 +23,12 @@ pub(super) struct Row {
     pub(super) met: Option<bool>,
 }
 
-/// All rows, in the order of the figures.
-pub(super) fn rows(results: &Results) -> Vec<Row> {
-    FIGURES.into_iter().flat_map(|figure| rows_of(figure, results)).collect()
+/// All rows, in the order of `figures`, and of `peers` within one.
+pub(super) fn rows(figures: &[Figure], peers: &[&'static str], results: &Results) -> Vec<Row> {
+    figures.iter().flat_map(|&figure| rows_of(figure, peers, results)).collect()
 }
 
-fn rows_of(figure: Figure, results: &Results) -> Vec<Row> {
+fn rows_of(figure: Figure, peers: &[&'static str], results: &Results) -> Vec<Row> {
     let ours = results.spread(figure, OURS);
     let alone: Vec<Aim> = figure.aims.iter().copied().filter(|aim| aim.peer().is_none()).collect();
     let mut rows: Vec<Row> = alone
@@ -39,7 +39,7 @@ fn rows_of(figure: Figure, results: &Results) -> Vec<Row> {
             ..Row::bare(figure, ours)
         })
         .collect();
-    for peer in PEERS {
+    for &peer in peers {
         let aim = figure.aims.iter().copied().find(|aim| aim.peer() == Some(peer));
         let theirs = results.spread(figure, peer);
         // A peer that is aimed at has a row also when it could not be had.
@@ -126,29 +126,36 @@ pub(super) fn number(value: f64) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::super::figure::{CURRENT, DEBIAN, RESIDENT, STREAM_THERE};
+    use super::super::figure::Aim::{AtMost, TimesAtLeast};
+    use super::super::figure::figure;
     use super::*;
+
+    const FAST: &str = "a fast peer";
+    const MISSING: &str = "a peer that could not be had";
+    const RATE: Figure = figure("rate", "rate", "a second", &[TimesAtLeast(FAST, 2.0), TimesAtLeast(MISSING, 5.0)]);
+    const MEMORY: Figure = figure("memory", "memory", "MB", &[AtMost(20.0)]);
+    const PEERS: [&str; 3] = ["a peer that nobody aims at", FAST, MISSING];
 
     #[test]
     fn a_ratio_is_held_against_its_aim() {
         let mut results = Results::default();
-        results.add(STREAM_THERE, OURS, 4.0);
-        results.add(STREAM_THERE, DEBIAN, 0.5);
-        results.add(STREAM_THERE, CURRENT, 2.5);
-        let rows = rows_of(STREAM_THERE, &results);
+        results.add(RATE, OURS, 4.0);
+        results.add(RATE, PEERS[0], 0.5);
+        results.add(RATE, FAST, 2.5);
+        let rows = rows_of(RATE, &PEERS, &results);
         let found: Vec<_> = rows.iter().map(|row| (row.peer, row.ratio, row.met)).collect();
-        assert_eq!(found[0], (Some(DEBIAN), Some(8.0), Some(true)));
-        assert_eq!(found[1], (Some(CURRENT), Some(1.6), Some(false)));
-        // boringtun is aimed at and was not had.
-        assert_eq!((found.len(), found[2].1, found[2].2), (3, None, None));
+        assert_eq!(
+            found,
+            [(Some(PEERS[0]), Some(8.0), None), (Some(FAST), Some(1.6), Some(false)), (Some(MISSING), None, None)]
+        );
     }
 
     #[test]
     fn a_bound_is_held_against_the_figure_and_a_missing_one_is_neither_met_nor_missed() {
         let mut results = Results::default();
-        assert_eq!(rows_of(RESIDENT, &results)[0].met, None);
-        results.add(RESIDENT, OURS, 21.0);
-        assert_eq!(rows_of(RESIDENT, &results)[0].met, Some(false));
-        assert!(table(&rows(&results)).contains("NOT met"));
+        assert_eq!(rows_of(MEMORY, &PEERS, &results)[0].met, None);
+        results.add(MEMORY, OURS, 21.0);
+        assert_eq!(rows_of(MEMORY, &PEERS, &results)[0].met, Some(false));
+        assert!(table(&rows(&[RATE, MEMORY], &PEERS, &results)).contains("NOT met"));
     }
 }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::figure::Figure;
-use crate::bench::spread::Spread;
+use super::spread::Spread;
 
 /// Values by figure and device, and a line for everything that was left out.
 #[derive(Debug, Default)]
