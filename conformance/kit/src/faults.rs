@@ -20,6 +20,7 @@ pub(crate) fn of_load(error: &LoadError) -> Option<CheckId> {
         LoadError::NoExtensionPoint | LoadError::OtherVersion(_) | LoadError::SeveralExtensionPoints => {
             CheckId::Contract
         }
+        LoadError::NotGranted { .. } => CheckId::Grants,
         LoadError::Link(why) if why.contains("imports") => CheckId::Grants,
         LoadError::Link(_) => CheckId::Contract,
         // Types of functions are compared once there is an instance.

@@ -45,7 +45,42 @@ pub fn render(status: &Value) -> String {
             let _ = writeln!(text, "{name}{{plugin={}}} {}", plugin["name"], plugin[count]);
         }
     }
+    help(&mut text, "servos_plugin_faults_by_kind_total", SEE, "counter");
+    for plugin in plugins {
+        for (kind, count) in plugin["faults_by_kind"].as_object().into_iter().flatten() {
+            let name = &plugin["name"];
+            let _ = writeln!(text, "servos_plugin_faults_by_kind_total{{plugin={name},kind=\"{kind}\"}} {count}");
+        }
+    }
+    help(&mut text, "servos_plugin_running", "1 while it is asked", "gauge");
+    for plugin in plugins {
+        let running = u8::from(plugin["state"] == "running");
+        let _ = writeln!(text, "servos_plugin_running{{plugin={}}} {running}", plugin["name"]);
+    }
+    help(&mut text, "servos_plugin_memory_peak_bytes", SEE, "gauge");
+    for plugin in plugins {
+        let peak = plugin["memory_peak_bytes"].as_u64().unwrap_or_default();
+        let _ = writeln!(text, "servos_plugin_memory_peak_bytes{{plugin={}}} {peak}", plugin["name"]);
+    }
+    latencies(&mut text, plugins);
     text
+}
+
+/// How long calls of plugins took, as a histogram.
+fn latencies(text: &mut String, plugins: &[Value]) {
+    const NAME: &str = "servos_plugin_call_seconds";
+    help(text, NAME, "How long calls took", "histogram");
+    for plugin in plugins {
+        let (name, latency) = (&plugin["name"], &plugin["latency"]);
+        for bucket in latency["buckets"].as_array().into_iter().flatten() {
+            let (bound, count) = (&bucket["le_seconds"], &bucket["count"]);
+            let _ = writeln!(text, "{NAME}_bucket{{plugin={name},le=\"{bound}\"}} {count}");
+        }
+        let Some(count) = latency["count"].as_u64() else { continue };
+        let _ = writeln!(text, "{NAME}_bucket{{plugin={name},le=\"+Inf\"}} {count}");
+        let _ = writeln!(text, "{NAME}_sum{{plugin={name}}} {}", latency["sum_seconds"]);
+        let _ = writeln!(text, "{NAME}_count{{plugin={name}}} {count}");
+    }
 }
 
 /// Fields of a `counters` object that are levels, not counts.
@@ -121,7 +156,11 @@ mod tests {
                 "interface": "wg0",
                 "counters": { "tx_packets": 7, "sessions": 3, "held_total": 1, "drops": { "no_endpoint": 4 } },
             }}],
-            "plugins": [{ "name": "10-canary", "calls": 5, "faults": 1 }],
+            "plugins": [{
+                "name": "10-canary", "state": "running", "calls": 5, "faults": 1, "memory_peak_bytes": 65536,
+                "faults_by_kind": { "trap": 1, "deadline": 0 },
+                "latency": { "buckets": [{ "le_seconds": 0.001, "count": 3 }], "count": 5, "sum_seconds": 0.25 },
+            }],
         }));
         for line in [
             "servos_agent_healthy 1",
@@ -137,6 +176,13 @@ mod tests {
             "servos_tunnel_drops_total{reason=\"no_endpoint\"} 4",
             "servos_plugin_calls_total{plugin=\"10-canary\"} 5",
             "servos_plugin_faults_total{plugin=\"10-canary\"} 1",
+            "servos_plugin_faults_by_kind_total{plugin=\"10-canary\",kind=\"trap\"} 1",
+            "servos_plugin_running{plugin=\"10-canary\"} 1",
+            "servos_plugin_memory_peak_bytes{plugin=\"10-canary\"} 65536",
+            "servos_plugin_call_seconds_bucket{plugin=\"10-canary\",le=\"0.001\"} 3",
+            "servos_plugin_call_seconds_bucket{plugin=\"10-canary\",le=\"+Inf\"} 5",
+            "servos_plugin_call_seconds_sum{plugin=\"10-canary\"} 0.25",
+            "servos_plugin_call_seconds_count{plugin=\"10-canary\"} 5",
         ] {
             assert!(text.lines().any(|have| have == line), "{line} is not in\n{text}");
         }

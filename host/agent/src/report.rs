@@ -8,7 +8,7 @@ use serde::Serialize;
 use serde_json::{Value, json};
 use servos_mesh::{Health, Link, MeshAddress, PeerRecord, Protocol, PublicKey, SkippedPeer, Snapshot, timestamp};
 use servos_sandbox::naming::{Outcome, Question, Rdata, RecordType};
-use servos_sandbox::{PluginHost, PluginStatus};
+use servos_sandbox::{PluginHost, PluginStatus, ResetError};
 use servos_tunnel::SessionStatus;
 use tokio::sync::watch;
 
@@ -206,6 +206,17 @@ impl Reporter {
     /// The plugins.
     pub fn plugins(&self) -> Value {
         json!({ "plugins": self.plugins.status() })
+    }
+
+    /// Has a plugin asked again that was set aside; its status comes back.
+    ///
+    /// # Errors
+    ///
+    /// [`ResetError`] if none of that name runs.
+    pub fn reset_plugin(&self, name: &str) -> Result<Value, ResetError> {
+        self.plugins.reset(name)?;
+        let status = self.plugins.status().into_iter().find(|plugin| plugin.name == name);
+        Ok(json!({ "plugin": status }))
     }
 
     /// The addresses of a name: a server's own, else what the naming plugins say. Blocking.

@@ -223,6 +223,7 @@ async fn start_plugins(settings: &Settings, problems: &mut Vec<String>) -> Resul
         bundle_settings: settings.plugins.settings.clone(),
         folder: settings.paths.plugins.clone(),
         cache: settings.paths.plugin_cache(),
+        trust: settings.plugins.trust()?,
     };
     durable_file::private_folder(&config.cache).with_context(|| format!("cannot make {}", config.cache.display()))?;
     let host = tokio::task::spawn_blocking(move || PluginHost::new(config)).await??;

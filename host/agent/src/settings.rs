@@ -11,6 +11,7 @@ use serde::{Deserialize, Deserializer};
 use servos_failover::FailoverSettings;
 use servos_firewall::FirewallSettings;
 use servos_names::NamesSettings;
+use servos_sandbox::{Trust, TrustError};
 use servos_tunnel::limits::{MAX_LANES, lanes};
 
 use crate::limits::{MAX_SETTINGS, MIN_ROTATE_KEY_EVERY};
@@ -82,6 +83,21 @@ pub struct PluginSettings {
     pub disabled: Vec<String>,
     /// `[plugins.settings.NAME]`: settings of the bundle's plugins. A drop-in has its own file beside it.
     pub settings: BTreeMap<String, serde_json::Value>,
+    /// Whether a drop-in must be signed by one of `trusted_keys`.
+    pub require_signed: bool,
+    /// ed25519 public keys, each the base64 of 32 bytes.
+    pub trusted_keys: Vec<String>,
+}
+
+impl PluginSettings {
+    /// Who must have signed a drop-in; none: nobody need.
+    ///
+    /// # Errors
+    ///
+    /// [`TrustError`] if signatures are required and there is no key, or one is none.
+    pub fn trust(&self) -> Result<Option<Trust>, TrustError> {
+        self.require_signed.then(|| Trust::new(&self.trusted_keys)).transpose()
+    }
 }
 
 impl Settings {
@@ -129,6 +145,7 @@ impl Settings {
             let least = humantime::format_duration(MIN_ROTATE_KEY_EVERY);
             return Err(format!("tunnel.rotate_key_every: give {least} at least, 30d as a rule"));
         }
+        self.plugins.trust().map_err(|problem| format!("[plugins] {problem}"))?;
         Ok(())
     }
 }

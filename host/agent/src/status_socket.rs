@@ -1,5 +1,5 @@
 //! The status socket: HTTP over `/run/servos/agent.sock`, for the command line and for scrapers on this server. 0600.
-//! It answers what is, and takes one order: to rotate the key.
+//! It answers what is, and takes two orders: to rotate the key, and to ask a plugin again that was set aside.
 
 use std::fs::Permissions;
 use std::io;
@@ -14,6 +14,7 @@ use axum::routing::{get, post};
 use axum::{Json, Router};
 use serde::Deserialize;
 use serde_json::{Value, json};
+use servos_sandbox::ResetError;
 use tokio::net::UnixListener;
 use tokio::time::{Instant, timeout_at};
 
@@ -49,6 +50,7 @@ pub async fn serve(listener: UnixListener, reporter: Arc<Reporter>) -> io::Resul
         .route("/peers", get(peers))
         .route("/services", get(|State(reporter): State<Arc<Reporter>>| async move { Json(reporter.services()) }))
         .route("/plugins", get(|State(reporter): State<Arc<Reporter>>| async move { Json(reporter.plugins()) }))
+        .route("/plugins/reset", post(reset_plugin))
         .route("/lookup", get(lookup))
         .route("/rotate-key", post(rotate_key))
         .route("/rotate-key/finish", post(finish_rotation))
@@ -101,6 +103,22 @@ async fn rotate_key(State(reporter): State<Arc<Reporter>>, Query(query): Query<R
 async fn finish_rotation(State(reporter): State<Arc<Reporter>>) -> Ordered {
     let public_key = reporter.key_rotation.finish().await.map_err(refusal)?;
     Ok(Json(json!({ "public_key": public_key })))
+}
+
+#[derive(Deserialize)]
+struct PluginQuery {
+    name: String,
+}
+
+async fn reset_plugin(State(reporter): State<Arc<Reporter>>, Query(query): Query<PluginQuery>) -> Ordered {
+    let reset = reporter.reset_plugin(&query.name).map(Json);
+    reset.map_err(|error| {
+        let status = match error {
+            ResetError::Unknown(_) => StatusCode::NOT_FOUND,
+            ResetError::NotLoaded(_) => StatusCode::CONFLICT,
+        };
+        (status, Json(json!({ "error": error.to_string() })))
+    })
 }
 
 fn refusal(error: RotationError) -> (StatusCode, Json<Value>) {

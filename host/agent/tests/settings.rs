@@ -43,6 +43,8 @@ fn what_makes_no_sense_is_refused_by_name() {
         ("[tunnel]\nrotate_key_every = \"often\"\n", "often"),
         ("[tunnel]\nrotate_key_every = \"1h\"\n", "tunnel.rotate_key_every"),
         ("[failover]\nprobe_interval = \"soon\"\n", "soon"),
+        ("[plugins]\nrequire_signed = true\n", "without trusted_keys"),
+        ("[plugins]\nrequire_signed = true\ntrusted_keys = [\"a2V5\"]\n", "no ed25519 public key"),
         ("[tunnel\n", "line 1"),
     ] {
         let error = load(text).expect_err("nonsense was taken");

@@ -19,6 +19,11 @@ impl Ceiling {
         Self { memory: Gauge::new(bytes), table: Gauge::new(TABLE_ELEMENTS), denied_memory: false }
     }
 
+    /// Bytes of all memories.
+    pub fn memory_held(&self) -> usize {
+        self.memory.held
+    }
+
     /// Whether memory was refused since this was last asked.
     pub fn take_denied_memory(&mut self) -> bool {
         std::mem::take(&mut self.denied_memory)

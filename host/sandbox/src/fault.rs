@@ -38,7 +38,7 @@ pub enum Unanswered {
     #[error("rests after a fault")]
     Resting,
     /// It is set aside after repeated faults.
-    #[error("is set aside after repeated faults")]
+    #[error("is set aside after repeated faults (`servos-agent plugin reset` has it asked again)")]
     Quarantined,
     /// All its instances stayed busy for as long as a call may take, or the pool of all plugins is full.
     #[error("has no instance free")]

@@ -9,7 +9,7 @@ use nix::libc::{O_NOFOLLOW, O_NONBLOCK};
 use nix::unistd::geteuid;
 use sha2::{Digest, Sha256};
 
-use crate::limits::{MAX_DROP_INS, MAX_MANIFEST_BYTES, MAX_WASM_BYTES};
+use crate::limits::{MAX_DROP_INS, MAX_MANIFEST_BYTES, MAX_SIGNATURE_BYTES, MAX_WASM_BYTES};
 
 /// A file `NN-name.wasm`, or one that would like to be.
 #[derive(Debug)]
@@ -26,6 +26,8 @@ pub(crate) struct Content {
     pub wasm: Vec<u8>,
     /// Text of `NN-name.toml`, if there is one.
     pub manifest: Option<String>,
+    /// Text of `NN-name.wasm.sig`, if there is one.
+    pub signature: Option<String>,
     /// Tells one content from another.
     pub digest: [u8; 32],
 }
@@ -80,13 +82,18 @@ fn content(wasm: &Path) -> Result<Content, FileError> {
         Err(FileError::Read(error)) if error.kind() == io::ErrorKind::NotFound => None,
         Err(error) => return Err(FileError::Manifest(error.to_string())),
     };
+    let signature = match read_trusted(&wasm.with_extension("wasm.sig"), MAX_SIGNATURE_BYTES) {
+        Ok(bytes) => Some(String::from_utf8_lossy(&bytes).into_owned()),
+        Err(FileError::Read(error)) if error.kind() == io::ErrorKind::NotFound => None,
+        Err(error) => return Err(FileError::Signature(error.to_string())),
+    };
     let wasm = read_trusted(wasm, MAX_WASM_BYTES)?;
     let mut digest = Sha256::new();
     digest.update(Sha256::digest(&wasm));
     // A file that is there and empty is another content than none.
     digest.update([u8::from(manifest.is_some())]);
     digest.update(manifest.as_deref().unwrap_or_default());
-    Ok(Content { wasm, manifest, digest: digest.finalize().into() })
+    Ok(Content { wasm, manifest, signature, digest: digest.finalize().into() })
 }
 
 /// Reads a regular file that nobody but root and this user could have written.
@@ -156,6 +163,9 @@ pub(crate) enum FileError {
     /// It cannot be read.
     #[error("cannot be read: {0}")]
     Read(io::Error),
+    /// The signature beside it.
+    #[error("its .sig {0}")]
+    Signature(String),
     /// The file beside it.
     #[error("its .toml {0}")]
     Manifest(String),

@@ -15,7 +15,7 @@ use crate::folder::{self, Content, DropIn};
 use crate::naming::{Outcome, Question, Resolved};
 use crate::policy::{PolicyContext, Rule};
 use crate::weighting::Candidate;
-use crate::{FolderWatch, Manifest, Origin, Plugin, PluginStatus, Sandbox, SandboxError, State};
+use crate::{FolderWatch, Manifest, Origin, Plugin, PluginStatus, Sandbox, SandboxError, State, Trust};
 
 /// A plugin inside the program.
 #[derive(Clone, Copy, Debug)]
@@ -39,12 +39,15 @@ pub struct PluginHostConfig {
     pub folder: PathBuf,
     /// Where compiled code is kept; made if it does not exist, for this user alone.
     pub cache: PathBuf,
+    /// Who must have signed a drop-in; none: nobody need.
+    pub trust: Option<Trust>,
 }
 
 /// All plugins of this server.
 pub struct PluginHost {
     sandbox: Arc<Sandbox>,
     folder: PathBuf,
+    trust: Option<Trust>,
     bundle: Vec<Place>,
     drop_ins: Mutex<DropIns>,
     /// What is asked; replaced in one step, read without a lock.
@@ -88,6 +91,7 @@ impl PluginHost {
         let host = Arc::new(Self {
             sandbox,
             folder: std::path::absolute(&config.folder).unwrap_or(config.folder),
+            trust: config.trust,
             bundle,
             drop_ins: Mutex::default(),
             chain: ArcSwap::default(),
@@ -133,7 +137,25 @@ impl PluginHost {
         folder.iter().chain(&drop_ins.places).chain(&self.bundle).map(Place::status).collect()
     }
 
-    /// A number that changes when the set of plugins or their settings changed.
+    /// Has a plugin asked again that was set aside after repeated faults; of one that was not, the faults are forgotten.
+    ///
+    /// # Errors
+    ///
+    /// [`ResetError`] if none of that name runs.
+    pub fn reset(&self, name: &str) -> Result<(), ResetError> {
+        let drop_ins = self.drop_ins.lock().places.clone();
+        let mut places = drop_ins.iter().chain(&self.bundle);
+        let Some(place) = places.find(|place| place.name == name) else {
+            return Err(ResetError::Unknown(name.to_owned()));
+        };
+        let plugin = place.plugin.as_ref().ok_or_else(|| ResetError::NotLoaded(name.to_owned()))?;
+        plugin.reset();
+        info!(plugin = name, "plugin reset");
+        self.changes.send_modify(|count| *count += 1);
+        Ok(())
+    }
+
+    /// A number that changes when the set of plugins or their settings changed, or one was reset.
     pub fn changes(&self) -> watch::Receiver<u64> {
         self.changes.subscribe()
     }
@@ -194,6 +216,13 @@ impl PluginHost {
             refused: None,
         });
         let content = content.map_err(|error| error.to_string());
+        let content = content.and_then(|content| match &self.trust {
+            Some(trust) => {
+                let checked = trust.check(&content.wasm, content.signature.as_deref());
+                checked.map(|()| content).map_err(|error| error.to_string())
+            }
+            None => Ok(content),
+        });
         let loaded = content.and_then(|content| match place.digest == Some(content.digest) {
             true => Ok(None),
             false => self.load(&name, &content).map(|plugin| Some((plugin, content.digest))),
@@ -241,9 +270,15 @@ impl Place {
             kind: plugin.map(|plugin| plugin.kind()),
             state,
             interface: plugin.map(|plugin| plugin.interface().to_owned()),
+            world: plugin.map(|plugin| plugin.world()),
+            grants: plugin.map(|plugin| plugin.imports().to_vec()).unwrap_or_default(),
             sha256: plugin.map(|plugin| plugin.sha256().to_owned()),
             calls: plugin.map_or(0, |plugin| plugin.calls()),
             faults,
+            faults_by_kind: plugin.map(|plugin| plugin.faults_by_kind()).unwrap_or_default(),
+            latency: plugin.map(|plugin| plugin.latency()).unwrap_or_default(),
+            memory_peak_bytes: plugin.map_or(0, |plugin| plugin.memory_peak()),
+            log_lines_dropped: plugin.map_or(0, |plugin| plugin.log_lines_dropped()),
             last_fault,
             refused_update: plugin.and(self.refused.clone()),
             log: plugin.map(|plugin| plugin.log()).unwrap_or_default(),
@@ -283,4 +318,15 @@ fn bundle_place(sandbox: &Arc<Sandbox>, bundled: &BundledPlugin, config: &Plugin
             Place { refused: Some(error.to_string()), ..place }
         }
     }
+}
+
+/// Why a plugin is not reset.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ResetError {
+    /// There is none of that name.
+    #[error("no plugin {0:?}: `servos-agent plugin list` names them")]
+    Unknown(String),
+    /// It is refused, or switched off.
+    #[error("plugin {0} does not run: `servos-agent plugin show {0}` says why")]
+    NotLoaded(String),
 }

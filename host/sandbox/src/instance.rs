@@ -90,6 +90,11 @@ impl Instance {
         result.map_err(|error| fault(&error, &mut self.store, self.memory_mib, deadline))
     }
 
+    /// Bytes of its memories.
+    pub fn memory_held(&self) -> usize {
+        self.store.data().ceiling.memory_held()
+    }
+
     /// Whether it has served its time.
     pub fn is_spent(&self) -> bool {
         self.life.is_over(Moment::now())

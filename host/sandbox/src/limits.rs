@@ -92,15 +92,12 @@ pub const POOL_CORE_INSTANCES: u32 = 4_096;
 /// The window in which faults are counted.
 pub const FAULT_WINDOW: Duration = Duration::from_secs(60);
 
-/// Faults within the window that set a plugin aside.
+/// Faults within the window that set a plugin aside, until its file or settings change or an operator resets it.
 pub const QUARANTINE_FAULTS: usize = 5;
 
 /// Pause before the second fault in a window is followed by another try; doubles with each further one. The first is
 /// followed at once: one bad question must not cost the next.
 pub const FIRST_BACKOFF: Duration = Duration::from_millis(100);
-
-/// After which a plugin in quarantine gets a single trial.
-pub const QUARANTINE_PAUSE: Duration = Duration::from_secs(600);
 
 /// Characters that are kept of a text that a guest or an engine says of a fault.
 pub const FAULT_TEXT: usize = 300;
@@ -151,6 +148,24 @@ pub const LOG_LINES_PER_SECOND: u32 = 10;
 /// Lines that `status` shows.
 pub const LOG_TAIL: usize = 20;
 
+// --- Counts
+
+/// Bounds of the latency histogram: what a call costs, an instance, a deadline, and the longest that a call may take.
+pub const LATENCY_BOUNDS: [Duration; 12] = [
+    Duration::from_micros(5),
+    Duration::from_micros(10),
+    Duration::from_micros(25),
+    Duration::from_micros(50),
+    Duration::from_micros(100),
+    Duration::from_micros(500),
+    Duration::from_millis(1),
+    Duration::from_millis(5),
+    Duration::from_millis(10),
+    Duration::from_millis(50),
+    Duration::from_millis(500),
+    Duration::from_secs(3),
+];
+
 // --- Files
 
 /// Bytes of a plugin's file; a Python guest takes 18 MiB.
@@ -158,6 +173,18 @@ pub const MAX_WASM_BYTES: u64 = 64 << 20;
 
 /// Bytes of the settings beside it.
 pub const MAX_MANIFEST_BYTES: u64 = 64 << 10;
+
+/// Bytes of the signature beside it; base64 of 64 bytes takes 88.
+pub const MAX_SIGNATURE_BYTES: u64 = 256;
+
+/// Keys that may sign: an organisation has a few, and each costs a verification.
+pub const MAX_TRUSTED_KEYS: usize = 32;
+
+/// Imports that a file may grant; a Python guest takes 27.
+pub const MAX_GRANTS: usize = 64;
+
+/// Bytes of one of them; the longest of WASI 0.2 takes 30.
+pub const MAX_GRANT_BYTES: usize = 64;
 
 /// Drop-in plugins in the folder.
 pub const MAX_DROP_INS: usize = 32;

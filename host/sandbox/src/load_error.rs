@@ -23,6 +23,14 @@ pub enum LoadError {
     /// More than one extension point.
     #[error("exports several extension points of servos:plugin; make a file for each")]
     SeveralExtensionPoints,
+    /// It imports what its file does not grant.
+    #[error("imports {import}, which its .toml does not grant: write there, under [grants], {line}")]
+    NotGranted {
+        /// What it imports.
+        import: String,
+        /// The line that grants all that it imports.
+        line: String,
+    },
     /// It imports what there is not, or a function is missing.
     #[error("does not fit the contract: {0}")]
     Link(String),

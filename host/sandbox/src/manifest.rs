@@ -1,5 +1,5 @@
-//! The file beside a plugin: `NN-name.toml`, with `[settings]` for the plugin, `[limits]` for its calls, and `[cache]` for
-//! how long its answers hold.
+//! The file beside a plugin: `NN-name.toml`, with `[settings]` for the plugin, `[limits]` for its calls, `[cache]` for how
+//! long its answers hold, and `[grants]` for what it may import.
 
 use std::num::NonZeroU32;
 use std::time::Duration;
@@ -8,6 +8,7 @@ use serde::Deserialize;
 use serde_json::Value as Json;
 
 use crate::Kind;
+use crate::grants::{GrantError, Grants};
 use crate::limits::{
     MAX_DEADLINE, MAX_MEMORY_MIB, MEMORY_MIB, MIN_DEADLINE, MIN_MEMORY_MIB, NAMING_DEADLINE, PLANNING_DEADLINE,
 };
@@ -26,6 +27,8 @@ pub struct Manifest {
     pub instances: Instances,
     /// How long an answer of a naming plugin may be kept.
     pub answers: Keep,
+    /// What it may import.
+    pub grants: Grants,
 }
 
 /// How long an instance of a plugin lives.
@@ -61,6 +64,7 @@ impl Manifest {
             memory_mib,
             instances: file.limits.instances,
             answers: file.cache.answers.map_or(Keep::default(), Keep::from),
+            grants: file.grants.map_or(Ok(Grants::default()), |granted| Grants::named(granted.imports))?,
         })
     }
 
@@ -86,6 +90,7 @@ impl Default for Manifest {
             memory_mib: MEMORY_MIB,
             instances: Instances::default(),
             answers: Keep::default(),
+            grants: Grants::default(),
         }
     }
 }
@@ -99,6 +104,13 @@ struct File {
     limits: Limits,
     #[serde(default)]
     cache: Cache,
+    grants: Option<Granted>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Granted {
+    imports: Vec<String>,
 }
 
 #[derive(Default, Deserialize)]
@@ -172,6 +184,9 @@ pub enum ManifestError {
     /// A memory ceiling out of its bounds.
     #[error("[limits] memory_mib must be {MIN_MEMORY_MIB} to {MAX_MEMORY_MIB}")]
     Memory,
+    /// Grants that are none.
+    #[error("[grants] imports: {0}")]
+    Grants(#[from] GrantError),
 }
 
 impl ManifestError {

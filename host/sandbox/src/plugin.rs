@@ -22,15 +22,17 @@ use crate::naming::{Keep, Outcome, Question, RecordType};
 use crate::plugin_log::PluginLog;
 use crate::policy::{PolicyContext, Rule, Transport};
 use crate::standing::{Admission, Standing};
+use crate::tally::Tally;
 use crate::ticker::Ticker;
 use crate::weighting::Candidate;
-use crate::{Kind, LastFault, LogLine, Unanswered, directory, trial, validate};
+use crate::{FaultCounts, Kind, LastFault, Latency, LogLine, Unanswered, directory, trial, validate};
 
 /// A plugin that was loaded and answered its trial.
 pub struct Plugin {
     name: String,
     kind: Kind,
     interface: String,
+    imports: Vec<String>,
     sha256: String,
     linked: Linked,
     manifest: Manifest,
@@ -39,6 +41,7 @@ pub struct Plugin {
     log: Arc<PluginLog>,
     record: Mutex<Record>,
     calls: AtomicU64,
+    tally: Tally,
     ticker: Arc<Ticker>,
 }
 
@@ -46,6 +49,7 @@ pub struct Plugin {
 struct Record {
     standing: Standing,
     faults: u64,
+    by_kind: FaultCounts,
     last_fault: Option<LastFault>,
 }
 
@@ -55,6 +59,7 @@ impl Plugin {
         name: &str,
         kind: Kind,
         interface: String,
+        imports: Vec<String>,
         sha256: &[u8; 32],
         linked: Linked,
         manifest: &Manifest,
@@ -70,6 +75,7 @@ impl Plugin {
             name: name.to_owned(),
             kind,
             interface,
+            imports,
             sha256: hex(sha256),
             linked,
             manifest: manifest.clone(),
@@ -78,6 +84,7 @@ impl Plugin {
             log,
             record: Mutex::default(),
             calls: AtomicU64::new(0),
+            tally: Tally::default(),
             ticker,
         }
     }
@@ -95,6 +102,19 @@ impl Plugin {
     /// The interface that it exports, for example `servos:plugin/naming@0.1.0`.
     pub fn interface(&self) -> &str {
         &self.interface
+    }
+
+    /// The world of the contract that it is made for, for example `servos:plugin/naming-plugin@0.1.0`.
+    pub fn world(&self) -> String {
+        match self.interface.split_once('@') {
+            Some((interface, version)) => format!("{interface}-plugin@{version}"),
+            None => format!("{}-plugin", self.interface),
+        }
+    }
+
+    /// What it imports, and so may do: `log`, `directory`, interfaces of WASI.
+    pub fn imports(&self) -> &[String] {
+        &self.imports
     }
 
     /// SHA-256 of its file, in hexadecimal.
@@ -182,6 +202,26 @@ impl Plugin {
         self.record.lock().standing.is_quarantined()
     }
 
+    /// Forgets its faults: set aside, it is asked again.
+    pub fn reset(&self) {
+        self.record.lock().standing.reset();
+    }
+
+    /// Faults since it was loaded, by kind.
+    pub fn faults_by_kind(&self) -> FaultCounts {
+        self.record.lock().by_kind
+    }
+
+    /// How long its calls took since it was loaded.
+    pub fn latency(&self) -> Latency {
+        self.tally.latency()
+    }
+
+    /// Bytes that one of its instances held at most.
+    pub fn memory_peak(&self) -> usize {
+        self.tally.most_memory()
+    }
+
     /// Calls since it was loaded, its trial included.
     pub fn calls(&self) -> u64 {
         self.calls.load(Ordering::Relaxed)
@@ -253,36 +293,40 @@ impl Plugin {
     ) -> Result<T, Unanswered> {
         let generation = mesh.map_or(0, |mesh| mesh.generation);
         let _span = debug_span!("plugin_call", plugin = self.name, kind = %self.kind, generation).entered();
-        let ticket = match self.record.lock().standing.admit(Moment::now()) {
-            Admission::Call(ticket) => ticket,
+        let began = Moment::now();
+        match self.record.lock().standing.admit(began) {
+            Admission::Call => {}
             Admission::Resting => return Err(Unanswered::Resting),
             Admission::Quarantined => return Err(Unanswered::Quarantined),
-        };
+        }
         self.calls.fetch_add(1, Ordering::Relaxed);
         let ticker = &self.ticker;
         let start = || Instance::start(&self.linked, &self.manifest, &self.log, ticker);
         let result = match self.instances.take(self.deadline + STALLED, start) {
             Err(TakeError::Busy) => return Err(Unanswered::Busy),
             Err(TakeError::Fault(fault)) => Err(fault),
-            Ok(mut lease) => match lease.instance().call(ticker, self.deadline, mesh, ask) {
-                Ok(None) => {
-                    lease.give_back();
-                    return Err(Unanswered::OtherKind);
+            Ok(mut lease) => {
+                let answered = lease.instance().call(ticker, self.deadline, mesh, ask);
+                self.tally.memory(lease.instance().memory_held());
+                match answered {
+                    Ok(None) => {
+                        lease.give_back();
+                        return Err(Unanswered::OtherKind);
+                    }
+                    Ok(Some(answer)) => check(answer).inspect(|_| lease.give_back()),
+                    Err(fault) => Err(fault),
                 }
-                Ok(Some(answer)) => check(answer).inspect(|_| lease.give_back()),
-                Err(fault) => Err(fault),
-            },
-        };
-        let mut record = self.record.lock();
-        match result {
-            Ok(answer) => {
-                record.standing.succeeded(ticket);
-                Ok(answer)
             }
+        };
+        self.tally.call(began.elapsed());
+        match result {
+            Ok(answer) => Ok(answer),
             Err(fault) => {
                 warn!(plugin = self.name, %fault, "plugin failed");
-                record.standing.faulted(ticket, Moment::now());
+                let mut record = self.record.lock();
+                record.standing.faulted(Moment::now());
                 record.faults += 1;
+                record.by_kind.add(&fault);
                 record.last_fault = Some(LastFault { at: SystemTime::now(), message: fault.to_string() });
                 Err(Unanswered::Fault(fault))
             }

@@ -14,6 +14,7 @@ use crate::code_cache::CodeCache;
 use crate::component::{Linked, check_header, classify};
 use crate::engine::new_engine;
 use crate::fault::shown;
+use crate::grants;
 use crate::guest_state::GuestState;
 use crate::instance::{Instance, StartError};
 use crate::manifest::Manifest;
@@ -81,6 +82,7 @@ impl Sandbox {
         let digest: [u8; 32] = Sha256::digest(wasm).into();
         let component = self.compile(wasm, &digest)?;
         let (kind, interface) = classify(&component, &self.engine)?;
+        let imports = grants::check(&component, &self.engine, &manifest.grants)?;
         let linked = self.linker.instantiate_pre(&component).and_then(|instance| Linked::new(instance, kind));
         let linked = linked.map_err(|error| LoadError::Link(shown(&format!("{error:#}"))))?;
         let log = Arc::new(PluginLog::new(name));
@@ -88,7 +90,8 @@ impl Sandbox {
             StartError::PoolFull => LoadError::PoolFull,
             StartError::Fault(fault) => LoadError::Start(fault),
         })?;
-        let plugin = Plugin::new(name, kind, interface, &digest, linked, manifest, log, first, self.ticker.clone());
+        let plugin =
+            Plugin::new(name, kind, interface, imports, &digest, linked, manifest, log, first, self.ticker.clone());
         plugin.try_out().map_err(LoadError::Trial)?;
         Ok(plugin)
     }

@@ -1,12 +1,12 @@
-//! Whether a plugin may be called: the pause after a fault, quarantine after repeated ones, the trial that ends it.
-//! Pure; time comes in.
+//! Whether a plugin may be called: the pause after a fault, quarantine after repeated ones until somebody ends it. Pure;
+//! time comes in.
 
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
-use crate::limits::{FAULT_WINDOW, FIRST_BACKOFF, QUARANTINE_FAULTS, QUARANTINE_PAUSE};
+use crate::limits::{FAULT_WINDOW, FIRST_BACKOFF, QUARANTINE_FAULTS};
 
-/// A plugin's record.
+/// A plugin's record. A changed file or changed settings make another plugin, with another record.
 #[derive(Debug, Default)]
 pub struct Standing {
     /// Faults of the last [`FAULT_WINDOW`], oldest first; never more than [`QUARANTINE_FAULTS`].
@@ -21,71 +21,55 @@ enum Conduct {
     Resting {
         until: Instant,
     },
-    Quarantined {
-        until: Instant,
-    },
+    Quarantined,
 }
 
 /// Whether a call may go ahead.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Admission {
-    /// It may; to be handed back with the result.
-    Call(Ticket),
+    /// It may.
+    Call,
     /// Not yet, after a fault.
     Resting,
-    /// Not for long, after repeated faults.
+    /// Not before somebody resets it, after repeated faults.
     Quarantined,
 }
 
-/// A call that was admitted.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Ticket {
-    /// The single call that may end the quarantine.
-    trial: bool,
-}
-
 impl Standing {
-    /// Asks for a call. After the pause of a quarantine exactly one caller is admitted; a trial that is never heard of
-    /// again counts as failed.
-    pub fn admit(&mut self, now: Instant) -> Admission {
+    /// Asks for a call.
+    pub fn admit(&self, now: Instant) -> Admission {
         match self.conduct {
             Conduct::Resting { until } if now < until => Admission::Resting,
-            Conduct::Quarantined { until } if now < until => Admission::Quarantined,
-            Conduct::Quarantined { .. } => {
-                self.conduct = Conduct::Quarantined { until: now + QUARANTINE_PAUSE };
-                Admission::Call(Ticket { trial: true })
-            }
-            Conduct::Good | Conduct::Resting { .. } => Admission::Call(Ticket { trial: false }),
+            Conduct::Quarantined => Admission::Quarantined,
+            Conduct::Good | Conduct::Resting { .. } => Admission::Call,
         }
     }
 
-    /// The call ended well. A call that began before the quarantine does not end it.
-    pub fn succeeded(&mut self, ticket: Ticket) {
-        if ticket.trial {
-            *self = Self::default();
-        }
-    }
-
-    /// The call ended in a fault.
-    pub fn faulted(&mut self, ticket: Ticket, now: Instant) {
-        if self.is_quarantined() && !ticket.trial {
+    /// A call ended in a fault.
+    pub fn faulted(&mut self, now: Instant) {
+        if self.is_quarantined() {
             return;
         }
         while self.faults.front().is_some_and(|&at| now.duration_since(at) > FAULT_WINDOW) {
             self.faults.pop_front();
         }
         self.faults.push_back(now);
-        if ticket.trial || self.faults.len() >= QUARANTINE_FAULTS {
+        if self.faults.len() >= QUARANTINE_FAULTS {
             self.faults.clear();
-            self.conduct = Conduct::Quarantined { until: now + QUARANTINE_PAUSE };
+            self.conduct = Conduct::Quarantined;
         } else {
             self.conduct = Conduct::Resting { until: now + rest(self.faults.len()) };
         }
     }
 
+    /// Forgets all faults: whoever was set aside is called again.
+    pub fn reset(&mut self) {
+        *self = Self::default();
+    }
+
     /// Whether the plugin is set aside.
     pub fn is_quarantined(&self) -> bool {
-        matches!(self.conduct, Conduct::Quarantined { .. })
+        matches!(self.conduct, Conduct::Quarantined)
     }
 }
 

@@ -6,7 +6,7 @@ use std::time::SystemTime;
 use serde::Serialize;
 use servos_mesh::timestamp;
 
-use crate::Kind;
+use crate::{FaultCounts, Kind, Latency};
 
 /// One plugin, as it stands.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -21,12 +21,24 @@ pub struct PluginStatus {
     pub state: State,
     /// The interface that it exports, for example `servos:plugin/naming@0.1.0`.
     pub interface: Option<String>,
+    /// The world of the contract that it is made for, for example `servos:plugin/naming-plugin@0.1.0`.
+    pub world: Option<String>,
+    /// What it imports, and so may do: `log`, `directory`, interfaces of WASI.
+    pub grants: Vec<String>,
     /// SHA-256 of its file, in hexadecimal.
     pub sha256: Option<String>,
     /// Calls since it was loaded.
     pub calls: u64,
     /// Faults since it was loaded.
     pub faults: u64,
+    /// The same by kind.
+    pub faults_by_kind: FaultCounts,
+    /// How long its calls took.
+    pub latency: Latency,
+    /// Bytes that one of its instances held at most, all memories together.
+    pub memory_peak_bytes: usize,
+    /// Lines of its log that were dropped, because it wrote more than it may.
+    pub log_lines_dropped: u64,
     /// The latest fault.
     pub last_fault: Option<LastFault>,
     /// Why what is in the file is not what runs: its present content is refused, and what ran before goes on.
@@ -40,7 +52,10 @@ impl PluginStatus {
     pub fn problem(&self) -> Option<String> {
         match (&self.state, &self.refused_update) {
             (State::Refused(reason), _) => Some(format!("refused: {reason}")),
-            (State::Quarantined(reason), _) => Some(format!("set aside after repeated faults: {reason}")),
+            (State::Quarantined(reason), _) => Some(format!(
+                "set aside after repeated faults, until its file or settings change or `servos-agent plugin reset {}`: {reason}",
+                self.name
+            )),
             (State::Running | State::Disabled, Some(reason)) => {
                 Some(format!("its file is refused, what ran before goes on: {reason}"))
             }
@@ -67,7 +82,7 @@ pub enum State {
     Running,
     /// It never was: its file is no plugin, or it refused its settings. With the reason.
     Refused(String),
-    /// It is not, after repeated faults; it gets a trial after a pause. With the latest fault.
+    /// It is not, after repeated faults, until its file or settings change or it is reset. With the latest fault.
     Quarantined(String),
     /// The operator switched it off.
     Disabled,

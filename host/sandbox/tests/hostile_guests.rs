@@ -9,6 +9,7 @@ use std::time::Instant;
 use common::guest::{self, CANNED, Naming, a_records};
 use common::{host, load, mesh, question};
 use servos_hostile_guests::InAgent;
+use servos_sandbox::limits::TABLE_ELEMENTS;
 use servos_sandbox::naming::{Answer, Outcome, Rdata, RecordType};
 use servos_sandbox::policy::{LocalInstance, PolicyContext, Transport};
 use servos_sandbox::validate::AnswerError;
@@ -82,6 +83,19 @@ fn a_guest_that_starts_above_its_ceiling_is_refused() {
     let error = sandbox.load("big", &wasm, &manifest).unwrap_err();
     assert_eq!(error, servos_sandbox::LoadError::Start(Fault::Memory { mib: 3 }));
     sandbox.load("big", &wasm, &Manifest::parse("[limits]\nmemory_mib = 4").unwrap()).unwrap();
+}
+
+#[test]
+fn tables_end_at_their_ceiling() {
+    let growing = |elements: usize| {
+        let grow = format!("(table.grow $table (ref.null func) (i32.const {elements}))");
+        let refused = format!("(if (i32.eq {grow} (i32.const -1)) (then unreachable))");
+        let resolve = format!("(if (i32.eq (local.get $type) (i32.const 4)) (then {refused})) {CANNED}");
+        let guest = Naming { resolve, imports: "(table $table 1 funcref)".into(), ..Naming::default() };
+        load(&guest.component(), "").resolve(&mesh::snapshot(), &question("api", RecordType::Txt))
+    };
+    assert_eq!(growing(TABLE_ELEMENTS - 1), Ok(Outcome::Pass));
+    assert!(matches!(growing(TABLE_ELEMENTS), Err(Unanswered::Fault(Fault::Trap(_)))));
 }
 
 #[test]

@@ -1,16 +1,14 @@
-//! Rest, quarantine and trial, against the rules in words.
+//! Rest, quarantine and its end, against the rules in words.
 
 use std::time::{Duration, Instant};
 
 use proptest::prelude::*;
-use servos_sandbox::limits::{FAULT_WINDOW, FIRST_BACKOFF, QUARANTINE_FAULTS, QUARANTINE_PAUSE};
-use servos_sandbox::standing::{Admission, Standing, Ticket};
+use servos_sandbox::limits::{FAULT_WINDOW, FIRST_BACKOFF, QUARANTINE_FAULTS};
+use servos_sandbox::standing::{Admission, Standing};
 
-fn admitted(standing: &mut Standing, now: Instant) -> Ticket {
-    match standing.admit(now) {
-        Admission::Call(ticket) => ticket,
-        other => panic!("{other:?}"),
-    }
+fn fault(standing: &mut Standing, now: Instant) {
+    assert_eq!(standing.admit(now), Admission::Call);
+    standing.faulted(now);
 }
 
 /// A plugin that was just set aside, and when.
@@ -19,8 +17,7 @@ fn quarantined() -> (Standing, Instant) {
     let mut now = Instant::now();
     for _ in 0..QUARANTINE_FAULTS {
         now += Duration::from_secs(1);
-        let ticket = admitted(&mut standing, now);
-        standing.faulted(ticket, now);
+        fault(&mut standing, now);
     }
     assert!(standing.is_quarantined());
     (standing, now)
@@ -30,11 +27,9 @@ fn quarantined() -> (Standing, Instant) {
 fn the_first_fault_costs_no_pause_and_the_next_ever_more() {
     let mut standing = Standing::default();
     let mut now = Instant::now();
-    let ticket = admitted(&mut standing, now);
-    standing.faulted(ticket, now);
+    fault(&mut standing, now);
     for pause in [FIRST_BACKOFF, 2 * FIRST_BACKOFF, 4 * FIRST_BACKOFF] {
-        let ticket = admitted(&mut standing, now);
-        standing.faulted(ticket, now);
+        fault(&mut standing, now);
         assert_eq!(standing.admit(now + pause - Duration::from_millis(1)), Admission::Resting);
         now += pause;
     }
@@ -46,44 +41,24 @@ fn faults_far_apart_never_add_up() {
     let mut now = Instant::now();
     for _ in 0..100 {
         now += FAULT_WINDOW / (QUARANTINE_FAULTS as u32 - 1) + Duration::from_secs(1);
-        let ticket = admitted(&mut standing, now);
-        standing.faulted(ticket, now);
+        fault(&mut standing, now);
         assert!(!standing.is_quarantined());
     }
 }
 
 #[test]
-fn quarantine_ends_with_one_trial_that_succeeds() {
+fn quarantine_lasts_until_it_is_reset() {
     let (mut standing, now) = quarantined();
-    assert_eq!(standing.admit(now + QUARANTINE_PAUSE - Duration::from_secs(1)), Admission::Quarantined);
-    let now = now + QUARANTINE_PAUSE;
-    let trial = admitted(&mut standing, now);
-    assert_eq!(standing.admit(now), Admission::Quarantined, "one at a time");
-    standing.succeeded(trial);
+    let much_later = now + 1_000 * FAULT_WINDOW;
+    assert_eq!(standing.admit(much_later), Admission::Quarantined);
+    // A call that began before.
+    standing.faulted(much_later);
+    assert_eq!(standing.admit(much_later), Admission::Quarantined);
+    standing.reset();
     assert!(!standing.is_quarantined());
-    admitted(&mut standing, now);
-}
-
-#[test]
-fn a_trial_that_fails_or_is_lost_costs_another_pause() {
-    let (mut standing, now) = quarantined();
-    let now = now + QUARANTINE_PAUSE;
-    let trial = admitted(&mut standing, now);
-    standing.faulted(trial, now);
-    assert_eq!(standing.admit(now + QUARANTINE_PAUSE - Duration::from_secs(1)), Admission::Quarantined);
-    let now = now + QUARANTINE_PAUSE;
-    let _lost = admitted(&mut standing, now);
-    assert_eq!(standing.admit(now + QUARANTINE_PAUSE - Duration::from_secs(1)), Admission::Quarantined);
-    admitted(&mut standing, now + QUARANTINE_PAUSE);
-}
-
-#[test]
-fn a_call_that_began_before_the_quarantine_does_not_end_it() {
-    let mut standing = Standing::default();
-    let now = Instant::now();
-    let tickets: Vec<_> = (0..=QUARANTINE_FAULTS).map(|_| admitted(&mut standing, now)).collect();
-    tickets[1..].iter().for_each(|&ticket| standing.faulted(ticket, now));
-    standing.succeeded(tickets[0]);
+    (1..QUARANTINE_FAULTS).for_each(|_| standing.faulted(much_later));
+    assert!(!standing.is_quarantined(), "the faults before are forgotten");
+    standing.faulted(much_later);
     assert!(standing.is_quarantined());
 }
 
@@ -99,9 +74,9 @@ proptest! {
             match standing.admit(now) {
                 Admission::Quarantined => unreachable!("the model stops at the first"),
                 Admission::Resting => continue,
-                Admission::Call(ticket) if good => standing.succeeded(ticket),
-                Admission::Call(ticket) => {
-                    standing.faulted(ticket, now);
+                Admission::Call if good => {}
+                Admission::Call => {
+                    standing.faulted(now);
                     faults.push(now);
                     let recent = faults.iter().filter(|&&at| now - at <= FAULT_WINDOW).count();
                     prop_assert_eq!(standing.is_quarantined(), recent >= QUARANTINE_FAULTS);

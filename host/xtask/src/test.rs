@@ -21,6 +21,7 @@ pub fn main() -> Result<ExitCode> {
     table.step("cargo fmt (fuzz)", fuzz_cargo("fmt").arg("--check"));
     let clippy = ["clippy", "--workspace", "--all-targets", "--quiet", "--", "-D", "warnings"];
     table.step("cargo clippy", cargo().args(clippy));
+    table.step("cargo fmt (examples)", examples_cargo("fmt").args(["--all", "--check"]));
     table.step("cargo clippy (fuzz)", fuzz_cargo("clippy").args(["--all-targets", "--quiet", "--", "-D", "warnings"]));
     table.step("cargo deny", &mut deny(&["bans", "licenses", "sources"]));
     // A workspace of its own, which has not all that is allowed.
@@ -34,6 +35,9 @@ pub fn main() -> Result<ExitCode> {
     let doc = ["doc", "--workspace", "--no-deps", "--quiet"];
     table.step("cargo doc", cargo().args(doc).env("RUSTDOCFLAGS", "-D warnings"));
     table.step("cargo test", cargo().args(["test", "--workspace", "--no-fail-fast"]));
+    let strict = ["--workspace", "--all-targets", "--quiet", "--", "-D", "warnings"];
+    table.step("cargo clippy (examples)", examples_cargo("clippy").args(strict));
+    table.step("cargo test (examples)", examples_cargo("test").args(["--workspace", "--no-fail-fast"]));
     table.step("cargo fuzz build", &mut fuzz::cargo_fuzz("build"));
     for run in fuzz::run_all(&fuzz::TARGETS, fuzz::SECONDS, fuzz::fresh) {
         table.note(&format!("fuzz {}", run.target), run.passed, run.took);
@@ -45,6 +49,14 @@ pub fn main() -> Result<ExitCode> {
 fn fuzz_cargo(subcommand: &str) -> Command {
     let mut command = Command::new("cargo");
     command.arg(subcommand).current_dir(places::fuzz()).env("CARGO_TARGET_DIR", places::fuzz_target());
+    command
+}
+
+/// Cargo in the workspace of the examples in Rust, on the host: as their authors test them.
+fn examples_cargo(subcommand: &str) -> Command {
+    let mut command = Command::new("cargo");
+    command.arg(subcommand).current_dir(places::root().join("sdk/examples"));
+    command.env("CARGO_TARGET_DIR", places::target());
     command
 }
 

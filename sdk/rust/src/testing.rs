@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
 use std::time::Duration;
 
+use crate::weighting::Candidate;
 use crate::{Directory, Health, Instance, Link, Protocol, Proxy, Server, Service};
 
 /// Servers and services of a test. The first server added is the one that the plugin runs on.
@@ -92,6 +93,12 @@ impl Mesh {
         let link = if server == self.this_server() { Link::Local } else { Link::Up };
         let health_age = Duration::from_secs(3_600);
         Instance { server, port, weight_hint: 100, health, link, round_trip: None, health_age, flaps: 0 }
+    }
+
+    /// The instances of a service as a weighting plugin gets them, without a weight in force.
+    pub fn candidates(&self, service: &str) -> Vec<Candidate> {
+        let candidate = |instance| Candidate { instance, current_weight: None };
+        self.instances(service).into_iter().map(candidate).collect()
     }
 
     /// Lets the failover proxy listen on this server.

@@ -25,6 +25,8 @@ class Policy(exports.Policy):
         rules = {}
 
         def allow(transport, port, source, reason):
+            if len(rules) == MAX_RULES:
+                return
             rule = policy.Rule(policy.Action.ALLOW, transport, policy.PortRange(port, port), source, reason[:MAX_REASON])
             rules.setdefault((transport, port, type(source)), rule)
 
@@ -34,7 +36,7 @@ class Policy(exports.Policy):
         if Policy.proxy:
             for port in context.proxy_ports:
                 allow(policy.Transport.TCP, port, policy.Source_Mesh(), "failover proxy")
-        return list(rules.values())[:MAX_RULES]
+        return list(rules.values())
 
 
 def settings_of(text: str, **defaults):

@@ -3,6 +3,7 @@
 mod commission;
 mod decommission;
 mod ping;
+mod plugin;
 mod rotate_key;
 mod show;
 mod socket_client;
@@ -55,7 +56,7 @@ enum Command {
     Services,
     /// Plugins
     #[command(subcommand)]
-    Plugin(PluginCommand),
+    Plugin(plugin::Command),
     /// Metrics in Prometheus' text format
     Metrics,
     /// Reach a server or service by name through the mesh
@@ -74,12 +75,6 @@ enum Command {
         /// The shell
         shell: Shell,
     },
-}
-
-#[derive(Subcommand)]
-enum PluginCommand {
-    /// The plugins in the order in which they are asked, with their state
-    List,
 }
 
 /// Parses the arguments and does what they say. 0: done; 1: failed, or `status` names a problem; 2: wrong usage.
@@ -103,6 +98,10 @@ fn dispatch(cli: Cli) -> Result<ExitCode> {
         // Has nothing to do with the mesh that this server may be in.
         return tunnel::main(arguments);
     }
+    if let Command::Plugin(plugin::Command::Author(command)) = cli.command {
+        // An author has no agent, and no settings.
+        return servos_plugin_cli::run(command);
+    }
     let settings = Settings::load(&cli.config)?;
     let json = cli.json;
     if let Command::Run(arguments) = cli.command {
@@ -121,12 +120,17 @@ fn dispatch(cli: Cli) -> Result<ExitCode> {
             Command::Plan => show::plan(&socket, json).await,
             Command::Peers { all } => show::peers(&socket, all, json).await,
             Command::Services => show::services(&socket, json).await,
-            Command::Plugin(PluginCommand::List) => show::plugins(&socket, json).await,
+            Command::Plugin(plugin::Command::List) => plugin::list(&socket, json).await,
+            Command::Plugin(plugin::Command::Show(name)) => plugin::show(&socket, &name, json).await,
+            Command::Plugin(plugin::Command::Reset(name)) => plugin::reset(&socket, &name, json).await,
             Command::Metrics => {
                 print!("{}", socket_client::get_text(&socket, "/metrics").await?);
                 Ok(ExitCode::SUCCESS)
             }
-            Command::Run(_) | Command::Tunnel(_) | Command::Completion { .. } => unreachable!("handled above"),
+            Command::Run(_)
+            | Command::Tunnel(_)
+            | Command::Completion { .. }
+            | Command::Plugin(plugin::Command::Author(_)) => unreachable!("handled above"),
         }
     })
 }

@@ -1,4 +1,4 @@
-//! `status`, `plan`, `peers`, `services`, `plugin list`: the agent's own answers, as JSON or for people.
+//! `status`, `plan`, `peers`, `services`: the agent's own answers, as JSON or for people.
 
 use std::path::Path;
 use std::process::ExitCode;
@@ -160,41 +160,19 @@ pub async fn services(socket: &Path, json: bool) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// `plugin list`.
-pub async fn plugins(socket: &Path, json: bool) -> Result<ExitCode> {
-    let answer = socket_client::get(socket, "/plugins").await?;
-    if json {
-        print_json(&answer)?;
-        return Ok(ExitCode::SUCCESS);
-    }
-    let mut table = table(&["PLUGIN", "KIND", "ORIGIN", "STATE", "CALLS", "FAULTS"]);
-    for plugin in array(&answer["plugins"]) {
-        table.add_row([
-            text(&plugin["name"]),
-            text(&plugin["kind"]),
-            state(&plugin["origin"]),
-            state(&plugin["state"]),
-            text(&plugin["calls"]),
-            text(&plugin["faults"]),
-        ]);
-    }
-    println!("{table}");
-    Ok(ExitCode::SUCCESS)
-}
-
 /// Prints indented JSON.
 pub fn print_json(value: &Value) -> Result<()> {
     println!("{}", serde_json::to_string_pretty(value)?);
     Ok(())
 }
 
-fn table(header: &[&str]) -> Table {
+pub(super) fn table(header: &[&str]) -> Table {
     let mut table = Table::new();
     table.load_style(presets::NOTHING).set_header(header);
     table
 }
 
-fn array(value: &Value) -> &[Value] {
+pub(super) fn array(value: &Value) -> &[Value] {
     value.as_array().map(Vec::as_slice).unwrap_or_default()
 }
 
@@ -207,7 +185,7 @@ pub(super) fn text(value: &Value) -> String {
 }
 
 /// An enum as serde writes it: a word, or a word with what belongs to it.
-fn state(value: &Value) -> String {
+pub(super) fn state(value: &Value) -> String {
     match value {
         Value::Object(fields) => {
             fields.iter().map(|(key, value)| format!("{key}: {}", state(value))).collect::<Vec<_>>().join(", ")
@@ -228,7 +206,7 @@ fn counters(detail: &Value) -> String {
 }
 
 /// A timestamp as an age.
-fn age(value: &Value) -> String {
+pub(super) fn age(value: &Value) -> String {
     match value.as_str().and_then(timestamp::age) {
         Some(age) => format!("{} ago", humantime::format_duration(age)),
         None => "never".to_owned(),
@@ -247,7 +225,7 @@ fn wakeup(detail: &Value) -> Option<String> {
     })
 }
 
-fn bytes(value: &Value) -> String {
+pub(super) fn bytes(value: &Value) -> String {
     let bytes = value.as_f64().unwrap_or_default();
     for (unit, size) in [("GiB", 1_073_741_824.0), ("MiB", 1_048_576.0), ("KiB", 1_024.0)] {
         if bytes >= size {

@@ -32,6 +32,7 @@ pub fn config(root: &Path, bundle: Vec<(&'static str, Vec<u8>)>) -> PluginHostCo
         bundle_settings: Default::default(),
         folder: root.join("plugins.d"),
         cache: root.join("cache"),
+        trust: None,
     }
 }
 

@@ -114,6 +114,7 @@ fn host(folder: &TempDir, passing: &[&'static str]) -> Result<Arc<dyn Resolve>> 
         bundle_settings: BTreeMap::new(),
         folder: folder.path().join("plugins.d"),
         cache: folder.path().join("compiled"),
+        trust: None,
     })?;
     let running = host.status().iter().filter(|plugin| plugin.kind.is_some()).count();
     ensure!(running == expected, "{running} of {expected} plugins run");
