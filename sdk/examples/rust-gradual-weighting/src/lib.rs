@@ -31,10 +31,12 @@ impl Weighting for Gradual {
     }
 
     fn weigh(&self, _mesh: &dyn Directory, _service: &Service, candidates: &[Candidate]) -> Vec<u16> {
+        // Of none a weight is in force: the agent has just started, and traffic is where it is.
+        let starts = candidates.iter().all(|candidate| candidate.current_weight.is_none());
         let weight = |candidate: &Candidate| match (working_hint(candidate), candidate.current_weight) {
             (0, _) => 0,
-            // The agent has just started: traffic is where it is.
-            (wanted, None) => wanted,
+            (wanted, None) if starts => wanted,
+            (wanted, None) => wanted.min(self.step),
             (wanted, Some(current)) => {
                 wanted.clamp(current.saturating_sub(self.step).max(1), current.saturating_add(self.step))
             }

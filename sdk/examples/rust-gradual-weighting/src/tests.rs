@@ -30,6 +30,17 @@ fn one_that_fails_is_out_at_once_and_one_that_is_first_seen_is_in() {
 }
 
 #[test]
+fn one_that_comes_to_others_begins_with_a_step() {
+    let mesh = Mesh::new().server("s1").server("s2").service("api", Protocol::Http, 80, true);
+    let mesh = mesh.instance("api", "s1", 8080, Health::Healthy).instance("api", "s2", 8080, Health::Healthy);
+    let plugin = Gradual::configure(Gradual { step: 40 }).expect("settings");
+    let mut candidates = mesh.candidates("api");
+    candidates[0].current_weight = Some(100);
+    let service = mesh.service_by_name("api").expect("a service");
+    assert_eq!(plugin.weigh(&mesh, &service, &candidates), [100, 40]);
+}
+
+#[test]
 fn no_step_is_refused() {
     assert!(Gradual::configure(Gradual { step: 0 }).is_err());
 }
