@@ -37,9 +37,9 @@ fn its_commands_lead_from_nothing_to_a_plugin_that_answers_in_the_demonstration(
     std::fs::write(&cargo, CARGO).unwrap();
     std::fs::set_permissions(&cargo, std::fs::Permissions::from_mode(0o755)).unwrap();
     let programs = std::path::Path::new(env!("CARGO_BIN_EXE_servos-plugin")).parent().unwrap();
-    // The guide's own path comes first in it; the stand-in has to stand before that.
+    // The stand-in comes before everything in the path, and again once the guide has put its own there.
     let script = format!(
-        "set -euxo pipefail\n{}",
+        "set -euxo pipefail\nPATH=\"$SHIMS:$PATH\"\n{}",
         blocks.join("\n").replace("/debug:$PATH\"", "/debug:$PATH\"; PATH=\"$SHIMS:$PATH\"")
     );
     let mut shell = Command::new("bash");

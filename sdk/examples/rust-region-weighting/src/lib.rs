@@ -50,8 +50,9 @@ fn region(name: &str) -> &str {
     name.split('-').next().unwrap_or(name)
 }
 
-fn works(candidate: &Candidate) -> bool {
-    candidate.instance.health != Health::Unhealthy && candidate.instance.link != Link::Down
+/// One with the weight 0 was taken out by the operator.
+fn works(Candidate { instance, .. }: &Candidate) -> bool {
+    instance.weight_hint > 0 && instance.health != Health::Unhealthy && instance.link != Link::Down
 }
 
 servos_plugin_sdk::weighting_plugin!(Region);

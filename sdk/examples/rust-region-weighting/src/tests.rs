@@ -1,5 +1,5 @@
 use servos_plugin_sdk::testing::Mesh;
-use servos_plugin_sdk::weighting::{Protocol, Weighting};
+use servos_plugin_sdk::weighting::{Instance, Protocol, Weighting};
 
 use super::*;
 
@@ -26,6 +26,13 @@ fn traffic_stays_at_home() {
 #[test]
 fn it_goes_elsewhere_when_nobody_works_at_home() {
     assert_eq!(weights(&mesh(Health::Unhealthy)), [0, 100]);
+}
+
+#[test]
+fn one_that_the_operator_took_out_keeps_no_traffic_at_home() {
+    let mesh = mesh(Health::Unhealthy);
+    let taken_out = Instance { weight_hint: 0, ..mesh.make_instance("fra-web-1", 8080, Health::Healthy) };
+    assert_eq!(weights(&mesh.instance_with("api", taken_out)), [0, 100, 0]);
 }
 
 #[test]
