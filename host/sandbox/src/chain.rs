@@ -48,7 +48,8 @@ impl Chain {
     }
 }
 
-/// The first that is neither `Pass` nor missing. Where nobody knew the name, one that gave no answer may have known it.
+/// The first that is neither `Pass` nor missing. Where nobody knew the name, one that gave no answer may have known it;
+/// one that is set aside is as if it were not there, or no name would be unknown until an operator looks.
 fn first_outcome(outcomes: impl Iterator<Item = (Result<Outcome, Unanswered>, Keep)>) -> Resolved {
     let mut failed = false;
     let mut keep = Keep::UntilRevision;
@@ -57,8 +58,8 @@ fn first_outcome(outcomes: impl Iterator<Item = (Result<Outcome, Unanswered>, Ke
         match outcome {
             Ok(Outcome::Pass) => {}
             Ok(known) => return Resolved { outcome: known, keep },
-            Err(_) => {
-                failed = true;
+            Err(unanswered) => {
+                failed |= unanswered != Unanswered::Quarantined;
                 keep = keep.min(Keep::For(STOOD_IN));
             }
         }
@@ -71,4 +72,24 @@ fn first_outcome(outcomes: impl Iterator<Item = (Result<Outcome, Unanswered>, Ke
 
 fn first_answer<T>(answers: impl Iterator<Item = Result<T, Unanswered>>) -> Option<T> {
     answers.flatten().next()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn of(outcomes: &[Result<Outcome, Unanswered>]) -> Resolved {
+        first_outcome(outcomes.iter().cloned().map(|outcome| (outcome, Keep::UntilRevision)))
+    }
+
+    #[test]
+    fn a_name_that_a_plugin_at_rest_may_know_is_not_denied_and_one_set_aside_denies_nothing() {
+        let pass = || Ok(Outcome::Pass);
+        let outcome = |outcomes: &[_]| of(outcomes).outcome;
+        assert_eq!(outcome(&[Err(Unanswered::Resting), pass()]), Outcome::Failed);
+        assert_eq!(outcome(&[Err(Unanswered::Resting), Ok(Outcome::NoData)]), Outcome::NoData);
+        assert_eq!(outcome(&[Err(Unanswered::Quarantined), pass()]), Outcome::Pass);
+        assert_eq!(of(&[Err(Unanswered::Quarantined), pass()]).keep, Keep::For(STOOD_IN), "it may be reset");
+        assert_eq!(outcome(&[]), Outcome::Pass);
+    }
 }

@@ -9,7 +9,7 @@ pub const NAMING_DEADLINE: Duration = Duration::from_millis(50);
 
 /// Deadline of a weighting or policy call unless the plugin's file says otherwise: nobody waits for it, but the
 /// executor that asks can do nothing else meanwhile.
-pub const PLANNING_DEADLINE: Duration = Duration::from_secs(1);
+pub const PLANNING_DEADLINE: Duration = Duration::from_millis(500);
 
 /// Shortest deadline that a plugin's file may set: two ticks, below which a busy machine fails honest plugins.
 pub const MIN_DEADLINE: Duration = Duration::from_millis(10);
