@@ -60,8 +60,10 @@ pub fn main(arguments: &Arguments) -> Result<ExitCode> {
     let (wasm, manifest) = arguments.files.read()?;
     let mesh = arguments.mesh.read()?;
     let cache = tempfile::tempdir().context("no temporary folder for compiled code (TMPDIR names another)")?;
+    // The sandbox makes the folder that it trusts, for this user alone; the temporary one others may read.
+    let code = cache.path().join("code");
     let load = || {
-        let sandbox = Sandbox::new(Some(cache.path()))?;
+        let sandbox = Sandbox::new(Some(&code))?;
         let before = resident()?;
         let began = Instant::now();
         let loaded = sandbox.load(&arguments.files.name(), &wasm, &manifest);

@@ -86,6 +86,11 @@ fn bench_measures_load_start_call_and_memory() {
     for figure in ["cold_load_ns", "warm_load_ns"] {
         assert!(measured[figure].as_u64().unwrap() > 0, "{measured}");
     }
+    let plain = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../target/guests/dns-naming.wasm");
+    let output = expect(&["bench", plain.to_str().unwrap(), "--json"], folder, 0, "warm_load_ns");
+    let bundled: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    let load = |which: &str| bundled[which].as_u64().unwrap();
+    assert!(load("warm_load_ns") < load("cold_load_ns"), "native code is not kept: {bundled}");
     assert!(measured["call"]["calls"].as_u64().unwrap() > 100, "{measured}");
     assert!(measured["instantiation"]["p50_ns"].as_u64().unwrap() > 0, "{measured}");
     expect(&["bench", "rubbish.wasm"], folder, 1, "is no WebAssembly");
