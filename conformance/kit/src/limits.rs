@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 /// Instances of the largest service of the meshes: what a fleet of that many servers has. `directory.instances` hands
-/// over 4,096 of them, and a weighting plugin is told of all.
+/// over 4,096 of them, an agent asks for the weights of 256, and the kit for those of all: what a plugin can bear should
+/// not hang on a limit that may rise.
 pub const MANY_INSTANCES: u32 = 100_000;
 
 /// Candidates that every weighting plugin must be able to weigh; an interpreter takes some 8 µs for each.

@@ -8,6 +8,7 @@
 pub mod bench;
 mod daemon;
 pub mod demo;
+mod dnsperf;
 mod interrupt;
 mod lab;
 pub mod leftovers;
@@ -20,6 +21,7 @@ mod underlay;
 mod wait;
 
 pub use daemon::Daemon;
+pub use dnsperf::DnsperfReport;
 pub use lab::Lab;
 pub use machine::Machine;
 pub use mesh::{MeshLab, Server};

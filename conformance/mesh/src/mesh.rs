@@ -203,6 +203,17 @@ impl Server {
         executors.iter().find(|one| one["name"] == name).cloned().with_context(|| format!("no executor {name}"))
     }
 
+    /// What the agent reports of one plugin.
+    ///
+    /// # Errors
+    ///
+    /// If the agent does not answer, or knows no such plugin.
+    pub fn plugin(&self, name: &str) -> Result<Value> {
+        let status = self.status()?;
+        let plugins = status["plugins"].as_array().context("no plugins in the status")?;
+        plugins.iter().find(|one| one["name"] == name).cloned().with_context(|| format!("no plugin {name}"))
+    }
+
     /// The server's address in the mesh.
     ///
     /// # Errors

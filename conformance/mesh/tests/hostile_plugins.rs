@@ -3,7 +3,6 @@
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
-use serde_json::Value;
 use servos_hostile_guests::{Guest, InAgent};
 use servos_lab::{MeshLab, Server, start_http_instance, wait_for};
 
@@ -41,8 +40,7 @@ fn every_hostile_guest_is_named_and_harms_nobody() -> Result<()> {
         guests.iter().rev().take(32).map(|guest| drop_in(&server, folder.path(), guest)).collect::<Result<_>>()?;
     wait_for("all of them in the status", PATIENCE, || {
         ask(&server, &address)?;
-        let status = server.status()?;
-        names.iter().try_for_each(|name| plugin(&status, name).map(drop))
+        names.iter().try_for_each(|name| server.plugin(name).map(drop))
     })?;
     api_is(&server, &address).context("among many")?;
     server.machine.sh("rm /etc/servos/plugins.d/*")?.success("rm")?;
@@ -68,11 +66,10 @@ fn drop_in(server: &Server, folder: &std::path::Path, guest: &Guest) -> Result<S
 fn told(server: &Server, address: &str, guest: &Guest, name: &str) -> Result<()> {
     wait_for(&format!("{:?}", guest.in_agent), PATIENCE, || {
         ask(server, address)?;
-        let status = server.status()?;
-        let plugin = plugin(&status, name)?;
+        let plugin = server.plugin(name)?;
         match guest.in_agent {
             InAgent::Refused(why) => {
-                let problems = status["problems"].to_string();
+                let problems = server.status()?["problems"].to_string();
                 ensure!(problems.contains(name) && problems.contains(why), "{why:?} is not in {problems}");
             }
             InAgent::Faults(what) => ensure!(plugin.to_string().contains(what), "{what:?} is not in {plugin}"),
@@ -103,10 +100,4 @@ fn api_is(server: &Server, address: &str) -> Result<()> {
     let found = server.machine.run("getent", &["hosts", "api"])?.success("getent hosts api")?;
     ensure!(found.starts_with(address), "api is {found:?}, not {address}");
     Ok(())
-}
-
-/// The status of one plugin.
-fn plugin(status: &Value, name: &str) -> Result<Value> {
-    let plugins = status["plugins"].as_array().context("no plugins in the status")?;
-    plugins.iter().find(|plugin| plugin["name"] == name).cloned().with_context(|| format!("no plugin {name}"))
 }

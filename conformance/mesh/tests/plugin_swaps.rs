@@ -8,7 +8,7 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use servos_hostile_guests::answers::a_records;
 use servos_hostile_guests::code::{Code, Point};
-use servos_lab::{Daemon, MeshLab, Server, wait_for};
+use servos_lab::{Daemon, DnsperfReport, MeshLab, Server, wait_for};
 
 const SWAPS: usize = 1_000;
 
@@ -54,12 +54,11 @@ fn a_thousand_swaps_lose_no_answer() -> Result<()> {
     }
 
     ensure!(dnsperf.is_running(), "dnsperf ended before the swaps did: {}", dnsperf.log());
-    let report = end(&mut dnsperf)?;
-    ensure!(says_of(&report, "Queries lost:")?.starts_with("0 "), "answers are missing: {report}");
-    let codes = says_of(&report, "Response codes:")?;
-    ensure!(codes.starts_with("NOERROR ") && codes.ends_with(" (100.00%)"), "not all are the plugin's: {report}");
-    let completed: usize = says_of(&report, "Queries completed:")?.split(' ').next().unwrap_or_default().parse()?;
-    ensure!(completed > SWAPS, "hardly asked: {report}");
+    let report = DnsperfReport::new(end(&mut dnsperf)?);
+    ensure!(report.says("Queries lost:")?.starts_with("0 "), "answers are missing: {report:?}");
+    report.all_are_answers()?;
+    let completed: usize = report.says("Queries completed:")?.split(' ').next().unwrap_or_default().parse()?;
+    ensure!(completed > SWAPS, "hardly asked: {report:?}");
 
     server.machine.sh(&format!("rm {FILE}"))?.success("rm")?;
     wait_for("the name to go with the file", PATIENCE, || {
@@ -93,9 +92,7 @@ fn write_half(server: &Server, whole: &std::path::Path, folder: &std::path::Path
 }
 
 fn is_refused(server: &Server) -> Result<()> {
-    let status = server.status()?;
-    let plugins = status["plugins"].as_array().context("no plugins in the status")?;
-    let canary = plugins.iter().find(|plugin| plugin["name"] == "10-canary").context("no canary")?;
+    let canary = server.plugin("10-canary")?;
     ensure!(canary["refused_update"].is_string(), "{canary}");
     Ok(())
 }
@@ -108,10 +105,4 @@ fn end(dnsperf: &mut Daemon) -> Result<String> {
         Ok(())
     })?;
     Ok(dnsperf.log())
-}
-
-/// What stands behind a name of dnsperf's report.
-fn says_of<'a>(report: &'a str, name: &str) -> Result<&'a str> {
-    let line = report.lines().find_map(|line| line.trim().strip_prefix(name));
-    line.map(str::trim).with_context(|| format!("no {name} in {report}"))
 }

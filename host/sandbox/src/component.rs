@@ -4,13 +4,9 @@ use wasmtime::component::types::ComponentItem;
 use wasmtime::component::{Component, Instance, InstancePre};
 use wasmtime::{Engine, Store};
 
-use crate::Kind;
-use crate::LoadError;
 use crate::bindings::{naming, policy, weighting};
 use crate::guest_state::GuestState;
-
-/// Package of the contract.
-const PACKAGE: &str = "servos:plugin/";
+use crate::{Kind, LoadError, contract_names};
 
 /// Versions of the contract that are served, all of one minor: `0.1.x`.
 const SERVED: &str = "0.1.";
@@ -46,10 +42,7 @@ pub(crate) fn classify(component: &Component, engine: &Engine) -> Result<(Kind, 
         if !matches!(export.ty, ComponentItem::ComponentInstance(_)) {
             continue;
         }
-        let Some((interface, version)) = name.strip_prefix(PACKAGE).and_then(|rest| rest.split_once('@')) else {
-            continue;
-        };
-        let Some(kind) = Kind::ALL.into_iter().find(|kind| kind.as_str() == interface) else { continue };
+        let Some((kind, version)) = contract_names::extension_point(name) else { continue };
         match version.starts_with(SERVED) {
             true => served.push((kind, name.to_owned())),
             false => other = Some(name.to_owned()),

@@ -26,7 +26,7 @@ pub(crate) struct Content {
     pub wasm: Vec<u8>,
     /// Text of `NN-name.toml`, if there is one.
     pub manifest: Option<String>,
-    /// Text of `NN-name.wasm.sig`, if there is one.
+    /// Text of `NN-name.wasm.sig`, if there is one and signatures are asked for.
     pub signature: Option<String>,
     /// Tells one content from another.
     pub digest: [u8; 32],
@@ -37,7 +37,7 @@ pub(crate) struct Content {
 /// # Errors
 ///
 /// [`FolderError`] if the folder cannot be read, or anybody could put a file there.
-pub(crate) fn read(folder: &Path) -> Result<Vec<DropIn>, FolderError> {
+pub(crate) fn read(folder: &Path, signed: bool) -> Result<Vec<DropIn>, FolderError> {
     let failed = |source| FolderError::Read { folder: folder.to_owned(), source };
     let found = match fs::metadata(folder) {
         Ok(found) => found,
@@ -56,15 +56,15 @@ pub(crate) fn read(folder: &Path) -> Result<Vec<DropIn>, FolderError> {
         }
     }
     paths.sort();
-    Ok(paths.into_iter().enumerate().map(|(at, path)| drop_in(path, at)).collect())
+    Ok(paths.into_iter().enumerate().map(|(at, path)| drop_in(path, at, signed)).collect())
 }
 
-fn drop_in(path: PathBuf, at: usize) -> DropIn {
+fn drop_in(path: PathBuf, at: usize, signed: bool) -> DropIn {
     let name = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
     let content = match () {
         () if !is_name(&name) => Err(FileError::Name),
         () if at >= MAX_DROP_INS => Err(FileError::TooMany),
-        () => content(&path),
+        () => content(&path, signed),
     };
     DropIn { name, path, content }
 }
@@ -76,17 +76,13 @@ fn is_name(name: &str) -> bool {
     digits && servos_mesh::DnsLabel::is_valid(name)
 }
 
-fn content(wasm: &Path) -> Result<Content, FileError> {
+fn content(wasm: &Path, signed: bool) -> Result<Content, FileError> {
     let manifest = match read_trusted(&wasm.with_extension("toml"), MAX_MANIFEST_BYTES) {
         Ok(bytes) => Some(String::from_utf8(bytes).map_err(|_| FileError::Manifest("is no UTF-8".to_owned()))?),
         Err(FileError::Read(error)) if error.kind() == io::ErrorKind::NotFound => None,
         Err(error) => return Err(FileError::Manifest(error.to_string())),
     };
-    let signature = match read_trusted(&wasm.with_extension("wasm.sig"), MAX_SIGNATURE_BYTES) {
-        Ok(bytes) => Some(String::from_utf8_lossy(&bytes).into_owned()),
-        Err(FileError::Read(error)) if error.kind() == io::ErrorKind::NotFound => None,
-        Err(error) => return Err(FileError::Signature(error.to_string())),
-    };
+    let signature = if signed { signature(wasm)? } else { None };
     let wasm = read_trusted(wasm, MAX_WASM_BYTES)?;
     let mut digest = Sha256::new();
     digest.update(Sha256::digest(&wasm));
@@ -94,6 +90,14 @@ fn content(wasm: &Path) -> Result<Content, FileError> {
     digest.update([u8::from(manifest.is_some())]);
     digest.update(manifest.as_deref().unwrap_or_default());
     Ok(Content { wasm, manifest, signature, digest: digest.finalize().into() })
+}
+
+fn signature(wasm: &Path) -> Result<Option<String>, FileError> {
+    match read_trusted(&wasm.with_extension("wasm.sig"), MAX_SIGNATURE_BYTES) {
+        Ok(bytes) => Ok(Some(String::from_utf8_lossy(&bytes).into_owned())),
+        Err(FileError::Read(error)) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(FileError::Signature(error.to_string())),
+    }
 }
 
 /// Reads a regular file that nobody but root and this user could have written.

@@ -3,14 +3,8 @@
 use wasmtime::Engine;
 use wasmtime::component::Component;
 
-use crate::LoadError;
 use crate::limits::{MAX_GRANT_BYTES, MAX_GRANTS};
-
-/// Package of the contract.
-const PACKAGE: &str = "servos:plugin/";
-
-/// Types alone, which do nothing.
-const TYPES: &str = "types";
+use crate::{LoadError, contract_names};
 
 /// All interfaces of WASI: of no effect but on clocks, random numbers and the log, since it is linked empty.
 const WASI: &str = "wasi";
@@ -62,8 +56,7 @@ pub(crate) fn check(component: &Component, engine: &Engine, grants: &Grants) -> 
     let mut imports: Vec<_> = component
         .component_type()
         .imports(engine)
-        .map(|(name, _)| short(name))
-        .filter(|&name| name != TYPES)
+        .filter_map(|(name, _)| contract_names::grant(name))
         .map(str::to_owned)
         .collect();
     imports.sort();
@@ -72,12 +65,6 @@ pub(crate) fn check(component: &Component, engine: &Engine, grants: &Grants) -> 
         None => Ok(imports),
         Some(refused) => Err(LoadError::NotGranted { import: refused.clone(), line: format!("imports = {imports:?}") }),
     }
-}
-
-/// `directory` of `servos:plugin/directory@0.1.0`, `wasi:io/poll` of `wasi:io/poll@0.2.6`.
-fn short(import: &str) -> &str {
-    let name = import.split_once('@').map_or(import, |(name, _)| name);
-    name.strip_prefix(PACKAGE).unwrap_or(name)
 }
 
 /// Why grants are refused.

@@ -172,7 +172,7 @@ impl PluginHost {
     /// Reads the folder and takes over what changed. Blocking; who asks meanwhile is answered by what ran before.
     pub fn rescan(&self) {
         let _one_at_a_time = self.scan.lock();
-        let found = match folder::read(&self.folder) {
+        let found = match folder::read(&self.folder, self.trust.is_some()) {
             Ok(found) => found,
             Err(error) => {
                 let problem = error.to_string();

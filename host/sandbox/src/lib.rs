@@ -11,6 +11,7 @@ mod ceiling;
 mod chain;
 mod code_cache;
 mod component;
+pub mod contract_names;
 pub mod deadline;
 mod directory;
 mod engine;

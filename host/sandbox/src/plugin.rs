@@ -25,7 +25,7 @@ use crate::standing::{Admission, Standing};
 use crate::tally::Tally;
 use crate::ticker::Ticker;
 use crate::weighting::Candidate;
-use crate::{FaultCounts, Kind, LastFault, Latency, LogLine, Unanswered, directory, trial, validate};
+use crate::{FaultCounts, Kind, LastFault, Latency, LogLine, Unanswered, contract_names, directory, trial, validate};
 
 /// A plugin that was loaded and answered its trial.
 pub struct Plugin {
@@ -106,10 +106,8 @@ impl Plugin {
 
     /// The world of the contract that it is made for, for example `servos:plugin/naming-plugin@0.1.0`.
     pub fn world(&self) -> String {
-        match self.interface.split_once('@') {
-            Some((interface, version)) => format!("{interface}-plugin@{version}"),
-            None => format!("{}-plugin", self.interface),
-        }
+        let version = self.interface.split_once('@').map_or("", |(_, version)| version);
+        contract_names::world(self.kind, version)
     }
 
     /// What it imports, and so may do: `log`, `directory`, interfaces of WASI.

@@ -4,8 +4,9 @@
 
 mod common;
 
-use common::guest::{self, Naming, a_records};
+use common::guest::{self, Naming};
 use common::{config, host, mesh, question, status};
+use servos_hostile_guests::answers::a_records;
 use servos_mesh::Instance;
 use servos_sandbox::naming::{Outcome, RecordType};
 use servos_sandbox::policy::{Action, PolicyContext, PortRange, Reason, Rule, Source, Transport};

@@ -8,8 +8,9 @@ use std::fs;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
-use common::guest::{Naming, a_records};
+use common::guest::Naming;
 use common::{host, mesh, question};
+use servos_hostile_guests::answers::a_records;
 use servos_sandbox::naming::{Outcome, RecordType};
 
 /// Runs a plugin with the cache in `root`.

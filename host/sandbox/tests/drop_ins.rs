@@ -10,8 +10,9 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use common::guest::{CANNED, Naming, a_records};
+use common::guest::{CANNED, Naming};
 use common::{host, mesh, question, status, wait_for};
+use servos_hostile_guests::answers::a_records;
 use servos_sandbox::naming::{Outcome, Rdata, RecordType};
 use servos_sandbox::{Origin, PluginHost, State};
 

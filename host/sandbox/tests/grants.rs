@@ -6,8 +6,9 @@ mod common;
 
 use std::fs;
 
-use common::guest::{self, Naming};
+use common::guest::Naming;
 use common::{host, status};
+use servos_hostile_guests::code;
 use servos_sandbox::{LoadError, Manifest, Plugin, Sandbox, State};
 
 /// A naming plugin that imports those interfaces of the contract, as `directory`.
@@ -57,7 +58,7 @@ fn wasi_is_granted_whole_or_by_interface() {
         imports: r#"(import "wasi:random/insecure-seed@0.2.0" "insecure-seed" (func (param i32)))"#.into(),
         ..Naming::default()
     };
-    let wasm = guest::component_of(&[package, &guest::contract(), world], &naming.module());
+    let wasm = code::component_of(&[package, &code::contract(), world], &naming.module());
     let with = |imports: &str| load(&wasm, &format!("[grants]\nimports = {imports}"));
     assert_eq!(load(&wasm, "").unwrap().imports(), ["wasi:random/insecure-seed"]);
     assert!(with(r#"["wasi"]"#).is_ok());

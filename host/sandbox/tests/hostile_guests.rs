@@ -6,9 +6,11 @@ mod common;
 
 use std::time::Instant;
 
-use common::guest::{self, CANNED, Naming, a_records};
+use common::guest::{self, CANNED, Naming};
 use common::{host, load, mesh, question};
 use servos_hostile_guests::InAgent;
+use servos_hostile_guests::answers;
+use servos_hostile_guests::answers::a_records;
 use servos_sandbox::limits::TABLE_ELEMENTS;
 use servos_sandbox::naming::{Answer, Outcome, Rdata, RecordType};
 use servos_sandbox::policy::{LocalInstance, PolicyContext, Transport};
@@ -166,18 +168,18 @@ fn answers_outside_the_mesh_are_faults_that_say_what_was_wrong() {
         ask(a_records(1, &[[100, 64, 0, 1]]), RecordType::Srv),
         wrong(AnswerError::RecordType { asked: RecordType::Srv, answered: RecordType::A })
     );
-    assert_eq!(ask(guest::target_record(guest::SRV, 0, "s1"), RecordType::Srv), wrong(AnswerError::SrvPort));
-    assert!(ask(guest::target_record(guest::PTR, 0, "not a name"), RecordType::Ptr).is_err());
+    assert_eq!(ask(guest::target_record(answers::SRV, 0, "s1"), RecordType::Srv), wrong(AnswerError::SrvPort));
+    assert!(ask(guest::target_record(answers::PTR, 0, "not a name"), RecordType::Ptr).is_err());
     // Well-formed ones pass, the TTL is lowered, and names are brought into one form.
     let answer = |ttl, rdata| Ok(Outcome::Answers(vec![Answer { ttl, rdata }]));
     assert_eq!(ask(a_records(9_999, &[[100, 64, 0, 3]]), RecordType::A), answer(60, Rdata::A([100, 64, 0, 3].into())));
     assert_eq!(ask(a_records(7, &[[100, 64, 0, 9]]), RecordType::A), answer(7, Rdata::A([100, 64, 0, 9].into())));
     assert_eq!(
-        ask(guest::target_record(guest::PTR, 0, "S1.Mesh.Internal."), RecordType::Ptr),
+        ask(guest::target_record(answers::PTR, 0, "S1.Mesh.Internal."), RecordType::Ptr),
         answer(5, Rdata::Ptr("s1.mesh.internal".into()))
     );
     assert_eq!(
-        ask(guest::target_record(guest::SRV, 80, "s2"), RecordType::Srv),
+        ask(guest::target_record(answers::SRV, 80, "s2"), RecordType::Srv),
         answer(5, Rdata::Srv { priority: 1, weight: 2, port: 80, target: "s2".into() })
     );
 }

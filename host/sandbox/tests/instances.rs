@@ -6,8 +6,9 @@ mod common;
 
 use std::time::{Duration, Instant};
 
-use common::guest::{CANNED, Naming, a_records};
+use common::guest::{CANNED, Naming};
 use common::{load, mesh, question};
+use servos_hostile_guests::answers::a_records;
 use servos_sandbox::life::Life;
 use servos_sandbox::limits::{CALLS_PER_INSTANCE, INSTANCE_AGE};
 use servos_sandbox::naming::{Outcome, RecordType};

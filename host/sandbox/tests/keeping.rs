@@ -9,8 +9,9 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use common::guest::{CANNED, Naming, a_records};
+use common::guest::{CANNED, Naming};
 use common::{host, mesh, question};
+use servos_hostile_guests::answers::a_records;
 use servos_sandbox::limits::STOOD_IN;
 use servos_sandbox::naming::{Keep, Outcome, RecordType, Resolved};
 use servos_sandbox::{Manifest, PluginHost};

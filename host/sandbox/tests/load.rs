@@ -5,6 +5,7 @@
 mod common;
 
 use common::guest::{self, CANNED, Naming};
+use servos_hostile_guests::code;
 use servos_sandbox::{Fault, Kind, LoadError, Manifest, Plugin, Sandbox, Unanswered};
 
 fn load(wasm: &[u8]) -> Result<Plugin, LoadError> {
@@ -42,17 +43,17 @@ fn a_component_must_export_one_extension_point_of_this_version() {
     );
     let world = "package test:guest;
         world guest { export servos:plugin/naming@0.1.0; export servos:plugin/policy@0.1.0; }";
-    let wasm = guest::component_of(&[&guest::contract(), world], &guest::module("", &two, &[], 4));
+    let wasm = code::component_of(&[&code::contract(), world], &code::module("", &two, &[], 4));
     assert_eq!(load(&wasm).unwrap_err(), LoadError::SeveralExtensionPoints);
 }
 
 #[test]
 fn another_minor_of_the_contract_is_refused_and_another_patch_is_not() {
     let of_version = |version: &str| {
-        let contract = guest::contract().replace("servos:plugin@0.1.0", &format!("servos:plugin@{version}"));
+        let contract = code::contract().replace("servos:plugin@0.1.0", &format!("servos:plugin@{version}"));
         let world = format!("package test:guest; world guest {{ export servos:plugin/naming@{version}; }}");
         let module = Naming::default().module().replace("@0.1.0", &format!("@{version}"));
-        guest::component_of(&[&contract, &world], &module)
+        code::component_of(&[&contract, &world], &module)
     };
     assert_eq!(load(&of_version("0.1.7")).unwrap().interface(), "servos:plugin/naming@0.1.7");
     let error = load(&of_version("0.2.0")).unwrap_err();
@@ -62,7 +63,7 @@ fn another_minor_of_the_contract_is_refused_and_another_patch_is_not() {
 /// One file for agents of two ages.
 #[test]
 fn of_two_minors_the_served_one_is_asked() {
-    let later = guest::contract().replace("servos:plugin@0.1.0", "servos:plugin@0.2.0");
+    let later = code::contract().replace("servos:plugin@0.1.0", "servos:plugin@0.2.0");
     let world = "package test:guest;
         world guest { export servos:plugin/naming@0.1.0; export servos:plugin/naming@0.2.0; }";
     let functions = |version: &str| {
@@ -71,8 +72,8 @@ fn of_two_minors_the_served_one_is_asked() {
                (func (export "servos:plugin/naming@{version}#resolve") (param i32 i32 i32) (result i32) {CANNED})"#
         )
     };
-    let module = guest::module("", &(functions("0.1.0") + &functions("0.2.0")), &[], 4);
-    let wasm = guest::component_of(&[&guest::contract(), &later, world], &module);
+    let module = code::module("", &(functions("0.1.0") + &functions("0.2.0")), &[], 4);
+    let wasm = code::component_of(&[&code::contract(), &later, world], &module);
     assert_eq!(load(&wasm).unwrap().interface(), "servos:plugin/naming@0.1.0");
 }
 
@@ -80,7 +81,7 @@ fn of_two_minors_the_served_one_is_asked() {
 #[test]
 fn a_look_up_of_a_later_patch_is_refused_and_named() {
     let later = |code: &str| {
-        let contract = guest::contract()
+        let contract = code::contract()
             .replace("servos:plugin@0.1.0", "servos:plugin@0.1.7")
             .replace("generation: func() -> u64;", "generation: func() -> u64;\n    regions: func() -> u64;");
         let world = "package test:guest;
@@ -90,7 +91,7 @@ fn a_look_up_of_a_later_patch_is_refused_and_named() {
         let imports = imports.lines().filter(|line| line.contains(code)).collect();
         let module =
             Naming { imports, resolve: format!("(drop (call {code})) {CANNED}"), ..Naming::default() }.module();
-        guest::component_of(&[&contract, world], &module.replace("@0.1.0", "@0.1.7"))
+        code::component_of(&[&contract, world], &module.replace("@0.1.0", "@0.1.7"))
     };
     assert_eq!(load(&later("$known")).unwrap().interface(), "servos:plugin/naming@0.1.7");
     let error = load(&later("$later")).unwrap_err();
@@ -105,7 +106,7 @@ fn an_import_that_is_not_granted_is_refused_and_named() {
     let imports = r#"(import "acme:disk/files@1.0.0" "read-all" (func $read))"#.to_owned();
     let resolve = format!("(call $read) {CANNED}");
     let module = Naming { imports, resolve, ..Naming::default() }.module();
-    let error = load(&guest::component_of(&[&guest::contract(), acme, world], &module)).unwrap_err();
+    let error = load(&code::component_of(&[&code::contract(), acme, world], &module)).unwrap_err();
     assert!(matches!(&error, LoadError::Link(why) if why.contains("acme:disk/files")), "{error}");
 }
 
@@ -114,7 +115,7 @@ fn refused_settings_are_passed_on_on_one_line() {
     // result: tag 1 (error), pointer, length.
     let mut answer = vec![1, 0, 0, 0];
     let text = b"no \x1b[31mserver\n of that name";
-    answer.extend(u32::try_from(guest::ANSWER + 12).unwrap().to_le_bytes());
+    answer.extend(u32::try_from(code::ANSWER + 12).unwrap().to_le_bytes());
     answer.extend(u32::try_from(text.len()).unwrap().to_le_bytes());
     answer.extend(text);
     let wasm = Naming { configure: "(i32.const 1024)".into(), answer, ..Naming::default() }.component();

@@ -4,8 +4,10 @@ mod common;
 
 use std::sync::{Arc, Barrier};
 
-use common::guest::{CANNED, Naming, a_records, target_record};
-use common::{guest, load, mesh, question};
+use common::guest::{CANNED, Naming, target_record};
+use common::{load, mesh, question};
+use servos_hostile_guests::answers;
+use servos_hostile_guests::answers::a_records;
 use servos_sandbox::Plugin;
 use servos_sandbox::limits::MAX_INSTANCES_LISTED;
 use servos_sandbox::naming::{Outcome, Rdata, RecordType};
@@ -36,7 +38,7 @@ fn instance_count() -> Plugin {
          {CANNED}"
     );
     let imports = import("instances", "(param i32 i32 i32)");
-    let answer = target_record(guest::SRV, 1, "s1");
+    let answer = target_record(answers::SRV, 1, "s1");
     load(&Naming { imports, resolve, answer, pages: 40, ..Naming::default() }.component(), "")
 }
 

@@ -11,9 +11,10 @@ use std::sync::Arc;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use common::guest::{Naming, a_records};
+use common::guest::Naming;
 use common::{config, mesh, question, status};
 use ring::signature::{Ed25519KeyPair, KeyPair};
+use servos_hostile_guests::answers::a_records;
 use servos_sandbox::naming::{Outcome, RecordType};
 use servos_sandbox::{PluginHost, PluginHostConfig, SignatureError, State, Trust, TrustError};
 
@@ -85,6 +86,21 @@ fn only_what_a_trusted_key_signed_is_loaded() {
     fs::write(&signature, ours.sign(&says(2))).unwrap();
     host.rescan();
     assert_eq!((problem(), ttl(&host)), (None, Some(2)));
+}
+
+#[test]
+fn a_signature_that_nobody_asks_for_stands_in_nobodys_way() {
+    let root = tempfile::tempdir().unwrap();
+    let folder = root.path().join("plugins.d");
+    fs::create_dir_all(&folder).unwrap();
+    fs::write(folder.join("10-canary.wasm"), says(1)).unwrap();
+    // Longer than any signature: where one is asked for, its file is refused.
+    fs::write(folder.join("10-canary.wasm.sig"), "x".repeat(1_000)).unwrap();
+    let host = PluginHost::new(config(root.path(), Vec::new())).unwrap();
+    assert_eq!(ttl(&host), Some(1));
+    let (host, _) = trusting(root.path(), &[Key::new(1).public()]);
+    let State::Refused(reason) = status(&host, "10-canary").unwrap().state else { panic!("it runs") };
+    assert!(reason.starts_with("its .sig "), "{reason}");
 }
 
 #[test]

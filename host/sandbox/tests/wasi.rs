@@ -2,8 +2,9 @@
 
 mod common;
 
-use common::guest::{self, CANNED, Naming};
+use common::guest::{CANNED, Naming};
 use common::{load, mesh, question};
+use servos_hostile_guests::code;
 use servos_sandbox::naming::{Outcome, RecordType};
 use servos_sandbox::{Fault, LogLevel, Manifest, Sandbox, Unanswered};
 
@@ -48,8 +49,8 @@ const RANDOM: &str = "package wasi:random@0.2.0;
 fn component(interfaces: &[&str], naming: Naming) -> Vec<u8> {
     let imports: String = interfaces.iter().map(|interface| format!("import {interface};")).collect();
     let world = format!("package test:guest; world guest {{ {imports} export servos:plugin/naming@0.1.0; }}");
-    let packages = [IO, CLOCKS, CLI, SOCKETS, RANDOM, &guest::contract(), &world];
-    guest::component_of(&packages, &naming.module())
+    let packages = [IO, CLOCKS, CLI, SOCKETS, RANDOM, &code::contract(), &world];
+    code::component_of(&packages, &naming.module())
 }
 
 /// Prints two lines and a half to standard output with each question.

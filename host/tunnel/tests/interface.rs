@@ -11,6 +11,7 @@ use std::process::{Command, Stdio};
 
 use namespaces::{Daemon, Lab, tunnel_program, wait_for};
 use serde_json::{Value, json};
+use servos_tunnel::limits;
 
 #[test]
 fn two_tunnels_reach_each_other_and_wg_shows_it() {
@@ -320,6 +321,35 @@ fn flows_stay_in_order_and_are_spread() {
     silent.wait().unwrap();
     let busy = busy_threads(tunnels[0].pid(), "wg-tun-");
     assert!(busy >= 2, "{busy} of the threads from the interface to the network did something");
+}
+
+#[test]
+fn threads_that_move_packets_go_before_programs_and_no_other_does() {
+    let lab = Lab::new();
+    let tunnels = lab.start_both();
+    let pid = tunnels[0].pid();
+    wait_for("the niceness of the threads", || {
+        let threads = niceness(pid);
+        // The program's own: whoever started it may have asked for another than 0.
+        let own = threads.iter().find(|(task, ..)| *task == pid).map_or(0, |(.., nice)| *nice);
+        let moves = |name: &str| name.starts_with("wg-tun-") || name.starts_with("wg-udp-");
+        let movers = threads.iter().filter(|(_, name, _)| moves(name)).count();
+        movers >= 2
+            && threads.iter().all(|(_, name, nice)| *nice == if moves(name) { limits::PACKETS_NICENESS } else { own })
+    });
+}
+
+/// The threads of a process: id, name, niceness.
+fn niceness(pid: u32) -> Vec<(u32, String, i32)> {
+    let tasks = fs::read_dir(format!("/proc/{pid}/task")).expect("its threads").flatten();
+    let read = |task: fs::DirEntry| {
+        let stat = fs::read_to_string(task.path().join("stat")).ok()?;
+        // `id (name) state …`; niceness is the 19th field (proc_pid_stat(5)).
+        let (id, rest) = stat.split_once(" (")?;
+        let (name, rest) = rest.rsplit_once(") ")?;
+        Some((id.parse().ok()?, name.to_owned(), rest.split(' ').nth(16)?.parse().ok()?))
+    };
+    tasks.filter_map(read).collect()
 }
 
 /// 5,000 datagrams through each of the interfaces that follow its first argument, to port 9 of that.

@@ -7,13 +7,10 @@ use std::process::ExitCode;
 use anyhow::Result;
 use clap::Args;
 use serde::Serialize;
-use servos_sandbox::Kind;
+use servos_sandbox::{Kind, contract_names};
 use wit_parser::decoding::{DecodedWasm, decode};
 
 use crate::files;
-
-/// Package of the contract.
-const PACKAGE: &str = "servos:plugin/";
 
 /// First bytes of a core module: magic, version 1, layer 0.
 const CORE_MODULE: &[u8] = b"\0asm\x01\0\0\0";
@@ -60,14 +57,14 @@ pub fn main(arguments: &Arguments) -> Result<ExitCode> {
     let world = &resolve.worlds[world];
     let imports: Vec<_> = world.imports.keys().map(|key| resolve.name_world_key(key)).collect();
     let exports: Vec<_> = world.exports.keys().map(|key| resolve.name_world_key(key)).collect();
-    let point = exports.iter().find_map(|name| Some((point(name)?, name.clone())));
+    let point = exports.iter().find_map(|name| Some((contract_names::extension_point(name)?, name.clone())));
     let found = Found {
         file: arguments.plugin.clone(),
         bytes: wasm.len(),
-        world: point.as_ref().and_then(|(kind, name)| world_of(*kind, name)),
-        kind: point.as_ref().map(|(kind, _)| *kind),
-        interface: point.map(|(_, name)| name),
-        grants: imports.iter().filter_map(|name| grant(name)).collect(),
+        world: point.as_ref().map(|((kind, version), _)| contract_names::world(*kind, version)),
+        kind: point.as_ref().map(|((kind, _), _)| *kind),
+        interface: point.as_ref().map(|(_, name)| name.clone()),
+        grants: imports.iter().filter_map(|name| contract_names::grant(name)).map(str::to_owned).collect(),
         imports,
         exports,
     };
@@ -84,24 +81,6 @@ pub fn main(arguments: &Arguments) -> Result<ExitCode> {
 fn no_plugin(arguments: &Arguments, why: &str) -> Result<ExitCode> {
     eprintln!("servos-plugin: {} {why}", arguments.plugin.display());
     Ok(ExitCode::FAILURE)
-}
-
-/// The extension point that an interface is.
-fn point(interface: &str) -> Option<Kind> {
-    let (name, _) = interface.strip_prefix(PACKAGE)?.split_once('@')?;
-    Kind::ALL.into_iter().find(|kind| kind.as_str() == name)
-}
-
-/// The world of an extension point, in the version of its interface.
-fn world_of(kind: Kind, interface: &str) -> Option<String> {
-    let (_, version) = interface.split_once('@')?;
-    Some(format!("{PACKAGE}{kind}-plugin@{version}"))
-}
-
-/// The name of an import in `[grants]`. Types have no functions, and need none.
-fn grant(import: &str) -> Option<String> {
-    let (name, _) = import.strip_prefix(PACKAGE)?.split_once('@')?;
-    (name != "types").then(|| name.to_owned())
 }
 
 impl fmt::Display for Found {

@@ -6,6 +6,7 @@ use std::process::ExitCode;
 use anyhow::{Context, Result, bail};
 use clap::{Args, ValueEnum};
 
+use crate::build::COMPONENTIZE_PY;
 use crate::limits::MAX_NAME;
 use crate::templates::{self, CONTRACT, MESH};
 
@@ -79,9 +80,9 @@ pub fn main(arguments: &Arguments) -> Result<ExitCode> {
 /// What prepares the folder to be built, and builds it.
 fn next(name: &str, language: Language) -> String {
     let prepared = match language {
-        Language::Rust => "cargo test",
-        Language::Javascript => "npm install && npm test",
-        Language::Python => "python3 -m venv .venv && .venv/bin/pip install componentize-py==0.25.1",
+        Language::Rust => "cargo test".to_owned(),
+        Language::Javascript => "npm install && npm test".to_owned(),
+        Language::Python => format!("python3 -m venv .venv && .venv/bin/pip install {COMPONENTIZE_PY}"),
     };
     format!("cd {name} && {prepared} && servos-plugin build")
 }

@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use anyhow::Result;
 
-use super::{Comparison, dnsperf};
+use super::Comparison;
 use crate::mesh::{MeshLab, Server};
-use crate::wait_for;
+use crate::{DnsperfReport, wait_for};
 
 /// Services whose names are asked.
 const NAMES: usize = 100;
@@ -60,6 +60,16 @@ pub(super) fn measure(mesh: &MeshLab, server: &Server) -> Result<Vec<Comparison>
 }
 
 fn rate(server: &Server, address: &str, port: &str) -> Result<f64> {
-    let arguments = dnsperf::arguments(address, port, "/etc/bench.questions", "3");
-    dnsperf::answers_a_second(&server.machine.run("dnsperf", &arguments)?.success("dnsperf")?)
+    let arguments = dnsperf_arguments(address, port, "/etc/bench.questions", "3");
+    DnsperfReport::new(server.machine.run("dnsperf", &arguments)?.success("dnsperf")?).answers_a_second()
+}
+
+/// Arguments of `dnsperf`: four clients of one thread ask the questions of a file, over and over, for so many seconds.
+pub(super) fn dnsperf_arguments<'a>(
+    address: &'a str,
+    port: &'a str,
+    questions: &'a str,
+    seconds: &'a str,
+) -> [&'a str; 12] {
+    ["-s", address, "-p", port, "-d", questions, "-l", seconds, "-c", "4", "-T", "1"]
 }

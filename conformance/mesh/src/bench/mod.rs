@@ -2,7 +2,6 @@
 
 mod convergence;
 mod dns;
-mod dnsperf;
 mod figure;
 mod machine_kind;
 mod process;

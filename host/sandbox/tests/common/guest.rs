@@ -1,12 +1,9 @@
 //! Guests for these tests, made of the shared parts of `servos-hostile-guests`.
 
-#![allow(dead_code, unused_imports, reason = "each test file uses its part")]
+#![allow(dead_code, reason = "each test file uses its part")]
 
 use servos_hostile_guests::answers::{self, Rule, Source};
-use servos_hostile_guests::code::{Code, Point};
-
-pub use servos_hostile_guests::answers::{PTR, SRV, a_records};
-pub use servos_hostile_guests::code::{ANSWER, component, component_of, contract, module};
+use servos_hostile_guests::code::{ANSWER, Code, Point};
 
 /// Returns the pointer to [`ANSWER`].
 pub const CANNED: &str = "(i32.const 1024)";

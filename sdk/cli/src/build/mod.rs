@@ -11,6 +11,8 @@ use std::process::{Command, ExitCode};
 use anyhow::{Context, Result, bail};
 use clap::Args;
 
+pub use python::COMPONENTIZE as COMPONENTIZE_PY;
+
 use crate::inspect::kib;
 use crate::templates::CONTRACT;
 

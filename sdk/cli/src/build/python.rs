@@ -8,6 +8,9 @@ use serde::Deserialize;
 
 use super::{Contract, Output, run, tool, world};
 
+/// What makes components of Python, as `pip` takes it; the templates name the same.
+pub const COMPONENTIZE: &str = "componentize-py==0.25.1";
+
 /// The module that has the class of the extension point.
 const MODULE: &str = "plugin";
 
@@ -44,7 +47,7 @@ pub fn build(folder: &Path, output: &Output) -> Result<Option<String>> {
     let world = world(kind.as_deref(), "kind in [tool.servos-plugin] of pyproject.toml")?;
     let Some(tool) = tool(folder, ".venv/bin", "componentize-py") else {
         bail!(
-            "componentize-py is missing: run `python3 -m venv .venv && .venv/bin/pip install componentize-py==0.25.1` in {}",
+            "componentize-py is missing: run `python3 -m venv .venv && .venv/bin/pip install {COMPONENTIZE}` in {}",
             folder.display()
         );
     };

@@ -18,7 +18,8 @@ use tokio::sync::watch;
 use super::figure::{CACHED_1, CACHED_5, NO_PLUGIN, UNCACHED_1, UNCACHED_5};
 use super::guests::{self, BUNDLE};
 use super::mesh::SERVERS;
-use crate::bench::dnsperf;
+use crate::DnsperfReport;
+use crate::bench::dns::dnsperf_arguments;
 use crate::bench::figure::{Figure, OURS};
 use crate::bench::results::Results;
 
@@ -88,7 +89,7 @@ impl Names {
         }
         let questions = self.folder.path().join(names.to_string()).display().to_string();
         let (loopback, seconds) = (LOOPBACK.to_string(), seconds.to_string());
-        let asked = Command::new("dnsperf").args(dnsperf::arguments(&loopback, "53", &questions, &seconds)).output();
+        let asked = Command::new("dnsperf").args(dnsperf_arguments(&loopback, "53", &questions, &seconds)).output();
         let counted = server.counters();
         self.runtime.block_on(server.shutdown());
         let asked = asked.context("cannot run dnsperf")?;
@@ -96,7 +97,7 @@ impl Names {
         ensure!(asked.status.success(), "dnsperf: {}{printed}", String::from_utf8_lossy(&asked.stderr));
         let cached = counted.cache_hits as f64 / counted.queries.max(1) as f64;
         ensure!(if names == FEW { cached > 0.95 } else { cached < 0.05 }, "{names} names: {cached} of them cached");
-        dnsperf::answers_a_second(&printed)
+        DnsperfReport::new(printed).answers_a_second()
     }
 }
 

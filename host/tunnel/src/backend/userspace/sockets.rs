@@ -377,6 +377,21 @@ mod tests {
     }
 
     #[test]
+    fn what_more_could_join_waits_where_more_is_to_come() {
+        let heard = UdpSocket::bind("127.0.0.1:0").expect("a free port");
+        let sockets = Sockets::bind(0, None, 1).expect("a free port");
+        let segments = sockets.lanes[0].v4.segments();
+        assert!(segments > 1, "this kernel segments");
+        let stop = Signal::new().expect("an eventfd");
+        let mut batch = DatagramBatch::default();
+        let to = Endpoint::from(heard.local_addr().expect("a bound socket"));
+        (0..segments + 3).for_each(|_| batch.push(to, &[7; 100]));
+        let send = |more| sockets.send(0, &batch, more, &LiveDrops::default(), &stop, |_| {});
+        assert_eq!(send(true), segments);
+        assert_eq!(send(false), segments + 3);
+    }
+
+    #[test]
     fn segmentation_that_was_refused_is_tried_again_a_minute_later() {
         let sockets = Sockets::bind(0, None, 1).expect("a free port");
         let end = &sockets.lanes[0].v4;

@@ -3,7 +3,7 @@
 use std::io;
 use std::ops::ControlFlow;
 use std::os::fd::AsFd;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
 use nix::poll::PollFlags;
@@ -62,8 +62,13 @@ fn pump(
     match outcome {
         Ok(()) if lane.stop.was_raised() => ControlFlow::Break(()),
         Ok(()) => ControlFlow::Continue(()),
-        Err(error) if super::would_block(&error) && pace.gathers() => ControlFlow::Continue(()),
         Err(error) => {
+            if super::would_block(&error)
+                && let Some(rest) = pace.gathering(Instant::now())
+            {
+                pause(rest);
+                return ControlFlow::Continue(());
+            }
             let flow = wait_after(lane, mtu, &error);
             pace.woke(Instant::now());
             flow
@@ -85,21 +90,19 @@ impl Pace {
         self.before = self.woke.replace(now);
     }
 
-    /// Pauses for the rest of the time in which packets gather; false if there is none, and the next is to be waited for.
-    #[allow(
-        clippy::disallowed_methods,
-        reason = "packets gather meanwhile; what would wake it is what it does not wait for"
-    )]
-    fn gathers(&mut self) -> bool {
-        let (Some(woke), Some(before)) = (self.woke, self.before) else { return false };
+    /// What is left of the time in which packets gather; none if the next is to be waited for.
+    fn gathering(&self, now: Instant) -> Option<Duration> {
+        let (woke, before) = (self.woke?, self.before?);
         let is_busy = woke.duration_since(before) < 2 * GATHER;
-        let rest = GATHER.saturating_sub(woke.elapsed());
-        if !is_busy || rest.is_zero() {
-            return false;
-        }
-        std::thread::sleep(rest);
-        true
+        let rest = GATHER.saturating_sub(now.duration_since(woke));
+        (is_busy && !rest.is_zero()).then_some(rest)
     }
+}
+
+/// Lets packets gather. Nothing is waited for that could tell: the wake that it would bring is what is saved.
+#[allow(clippy::disallowed_methods, reason = "moderation of wakes, as a network card's of interrupts; no protocol")]
+fn pause(rest: Duration) {
+    std::thread::sleep(rest);
 }
 
 /// Follows the MTU that somebody else sets, where that is nobody's of ours to decide: before the first packet after the
@@ -153,4 +156,24 @@ fn wait_after(lane: &Lane, mtu: &mut MtuWatch, error: &io::Error) -> ControlFlow
         }
     };
     if stopped { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn packets_gather_once_a_wake_and_only_where_wakes_are_close() {
+        let start = Instant::now();
+        let micros = |micros| start + Duration::from_micros(micros);
+        let mut pace = Pace::default();
+        assert_eq!(pace.gathering(start), None);
+        pace.woke(start);
+        assert_eq!(pace.gathering(start), None, "one wake says nothing");
+        pace.woke(micros(99));
+        assert_eq!(pace.gathering(micros(109)), Some(Duration::from_micros(40)));
+        assert_eq!(pace.gathering(micros(149)), None, "the time is over: the next is waited for");
+        pace.woke(micros(99 + 100));
+        assert_eq!(pace.gathering(micros(199)), None, "an answer a round trip later is not kept waiting");
+    }
 }

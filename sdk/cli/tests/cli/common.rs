@@ -1,7 +1,5 @@
 //! What the tests share: the program, the tools of the guests' languages, and where build products are kept.
 
-#![allow(dead_code, reason = "each test file uses its part")]
-
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};

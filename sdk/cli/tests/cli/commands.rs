@@ -1,13 +1,9 @@
 //! What the commands print and exit with: done, the plugin at fault, and what cannot be done.
 
-#![cfg(test)]
-
-mod common;
-
 use std::path::Path;
 use std::process::Output;
 
-use common::{all, servos_plugin};
+use crate::common::{all, servos_plugin};
 use servos_hostile_guests::code::{Code, Point};
 
 /// A folder with `good.wasm`, which knows no name, and `rubbish.wasm`.

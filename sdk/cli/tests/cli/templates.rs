@@ -1,13 +1,9 @@
 //! Each template becomes a plugin that passes its own tests and the conformance kit, and answers as it says.
 
-#![cfg(test)]
-
-mod common;
-
 use std::path::Path;
 use std::process::Command;
 
-use common::{all, prepare, root, servos_plugin};
+use crate::common::{all, prepare, root, servos_plugin};
 
 /// Makes a plugin of a template, tests it in its own language, builds it, and has it judged. Gives what it answers.
 fn made(kind: &str, language: &str, native_tests: &str, question: &[&str]) -> serde_json::Value {

@@ -3,14 +3,10 @@
 //! What stands for something that is there already: `cargo xtask build`, since these tests were built, and `cargo xtask
 //! demo`, which is the demonstration's program.
 
-#![cfg(test)]
-
-mod common;
-
 use std::os::unix::fs::PermissionsExt;
 use std::process::Command;
 
-use common::{all, path, prepare, root};
+use crate::common::{all, path, prepare, root};
 
 /// Stands for `cargo`, where it would build this workspace.
 const CARGO: &str = r#"#!/bin/sh
