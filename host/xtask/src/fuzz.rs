@@ -3,11 +3,8 @@
 //! Inputs that reach something new are kept in the cache, and are where the next run goes on; those of `test` are not.
 
 use std::fs;
-use std::panic;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
-use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
-use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
@@ -15,6 +12,7 @@ use clap::Args;
 use clap::builder::PossibleValuesParser;
 
 use crate::command::{output, run, run_quietly, status};
+use crate::side_by_side::side_by_side;
 use crate::{places, setup};
 
 /// The targets, each a file in `conformance/fuzz/targets`.
@@ -25,9 +23,6 @@ const GOLDEN: [&str; 2] = ["mesh_delta", "mesh_state"];
 
 /// How long `test` runs each, seconds.
 pub const SECONDS: u64 = 60;
-
-/// Targets that run at a time.
-const AT_A_TIME: usize = 2;
 
 /// Inputs of a corpus at most: `test` tries all of them before any other.
 const MOST_KEPT: usize = 64;
@@ -109,19 +104,7 @@ pub fn cargo_fuzz(subcommand: &str) -> Command {
 /// Runs targets, some at a time; how each went, in order. What reaches something new goes into the folder that `into`
 /// gives.
 pub fn run_all(targets: &[&'static str], seconds: u64, into: fn(&str) -> Result<PathBuf>) -> Vec<Run> {
-    let next = AtomicUsize::new(0);
-    let work = || {
-        let targets = std::iter::from_fn(|| targets.get(next.fetch_add(1, Relaxed)));
-        targets.map(|target| run_one(target, seconds, into)).collect::<Vec<_>>()
-    };
-    let mut runs: Vec<Run> = thread::scope(|scope| {
-        let workers: Vec<_> = (0..AT_A_TIME).map(|_| scope.spawn(work)).collect();
-        let joined =
-            workers.into_iter().map(|worker| worker.join().unwrap_or_else(|panic| panic::resume_unwind(panic)));
-        joined.flatten().collect()
-    });
-    runs.sort_by_key(|run| targets.iter().position(|target| *target == run.target));
-    runs
+    side_by_side(targets, |target| run_one(target, seconds, into))
 }
 
 fn run_one(target: &'static str, seconds: u64, into: fn(&str) -> Result<PathBuf>) -> Run {

@@ -8,7 +8,9 @@ mod fuzz;
 mod guests;
 mod places;
 mod setup;
+mod side_by_side;
 mod test;
+mod test_programs;
 mod toolchains;
 
 use std::process::ExitCode;

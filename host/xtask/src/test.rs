@@ -7,7 +7,7 @@ use anyhow::Result;
 
 use crate::build::{self, cargo};
 use crate::command::{output, status};
-use crate::{fuzz, places, setup};
+use crate::{fuzz, places, setup, test_programs};
 
 /// Sets up, builds, checks, tests.
 pub fn main() -> Result<ExitCode> {
@@ -34,7 +34,8 @@ pub fn main() -> Result<ExitCode> {
     }
     let doc = ["doc", "--workspace", "--no-deps", "--quiet"];
     table.step("cargo doc", cargo().args(doc).env("RUSTDOCFLAGS", "-D warnings"));
-    table.step("cargo test", cargo().args(["test", "--workspace", "--no-fail-fast"]));
+    table.programs();
+    table.step("cargo test (doc)", cargo().args(["test", "--workspace", "--doc", "--no-fail-fast"]));
     let strict = ["--workspace", "--all-targets", "--quiet", "--", "-D", "warnings"];
     table.step("cargo clippy (examples)", examples_cargo("clippy").args(strict));
     table.step("cargo test (examples)", examples_cargo("test").args(["--workspace", "--no-fail-fast"]));
@@ -104,6 +105,20 @@ impl Table {
             false
         });
         self.note(name, passed, began.elapsed());
+    }
+
+    /// Builds the programs of the workspace's tests and runs them; those that failed have a line of their own.
+    fn programs(&mut self) {
+        println!("== cargo test");
+        let began = Instant::now();
+        let runs = test_programs::run_all().unwrap_or_else(|error| {
+            eprintln!("{error:#}");
+            Vec::new()
+        });
+        self.note("cargo test", !runs.is_empty() && runs.iter().all(|run| run.passed), began.elapsed());
+        for run in runs.iter().filter(|run| !run.passed) {
+            self.note(&format!("  {}", run.name), false, run.took);
+        }
     }
 
     fn note(&mut self, name: &str, passed: bool, took: Duration) {
