@@ -12,21 +12,13 @@ use servos_plugin_sdk::naming::{
 
 use srv_name::SrvName;
 
-pub use settings::Settings;
-
-/// The plugin.
-pub struct DnsNaming {
-    settings: Settings,
-}
+pub use settings::DnsNaming;
 
 servos_plugin_sdk::naming_plugin!(DnsNaming);
 
 impl Naming for DnsNaming {
-    type Settings = Settings;
-
-    fn configure(settings: Settings) -> Result<Self, String> {
-        settings.check()?;
-        Ok(Self { settings })
+    fn check(&self) -> Result<(), String> {
+        self.check_ranges()
     }
 
     fn resolve(&self, mesh: &dyn Directory, question: &Question) -> Outcome {
@@ -45,10 +37,7 @@ impl Naming for DnsNaming {
             };
         }
         match mesh.server_by_name(&question.name) {
-            Some(server) if question.record_type == RecordType::A => {
-                Outcome::Answers(vec![Answer::a(self.settings.ttl, server.address)])
-            }
-            Some(_) => Outcome::NoData,
+            Some(server) => question.answer_a(self.ttl, server.address),
             None => Outcome::Pass,
         }
     }
@@ -56,10 +45,10 @@ impl Naming for DnsNaming {
 
 impl DnsNaming {
     fn addresses(&self, mesh: &dyn Directory, service: &Service) -> Outcome {
-        if self.settings.proxy && service.protocol == Protocol::Http && service.mesh_failover {
+        if self.proxy && service.protocol == Protocol::Http && service.mesh_failover {
             let proxy = mesh.failover_proxy().filter(|proxy| proxy.ports.contains(&service.port));
             if let Some(proxy) = proxy {
-                return Outcome::Answers(vec![Answer::a(self.settings.ttl, proxy.address)]);
+                return Outcome::Answers(vec![Answer::a(self.ttl, proxy.address)]);
             }
         }
         let mut addresses: Vec<Ipv4Addr> = Vec::new();
@@ -68,8 +57,8 @@ impl DnsNaming {
                 addresses.push(instance.server.address);
             }
         }
-        addresses.truncate(self.settings.max_answers);
-        answers(addresses.into_iter().map(|address| Answer::a(self.settings.ttl, address)).collect())
+        addresses.truncate(self.max_answers);
+        answers(addresses.into_iter().map(|address| Answer::a(self.ttl, address)).collect())
     }
 
     fn located(&self, mesh: &dyn Directory, name: &SrvName<'_>, record_type: RecordType) -> Outcome {
@@ -92,10 +81,10 @@ impl DnsNaming {
     /// Instances that are equally good share a priority, and the hints spread clients over them (RFC 2782).
     fn srv(&self, mesh: &dyn Directory, service: &Service) -> Outcome {
         let instances = self.instances(mesh, service);
-        let groups = instances.chunk_by(|a, b| preference::equal(a, b, self.settings.prefer_local));
+        let groups = instances.chunk_by(|a, b| preference::equal(a, b, self.prefer_local));
         let records = groups.zip(0..).flat_map(|(group, priority)| {
             group.iter().map(move |instance| Answer {
-                ttl: self.settings.ttl,
+                ttl: self.ttl,
                 rdata: Rdata::Srv {
                     priority,
                     weight: instance.weight_hint,
@@ -104,13 +93,13 @@ impl DnsNaming {
                 },
             })
         });
-        answers(records.take(self.settings.max_answers).collect())
+        answers(records.take(self.max_answers).collect())
     }
 
     fn reverse(&self, mesh: &dyn Directory, address: Ipv4Addr, record_type: RecordType) -> Outcome {
         match mesh.server_by_address(address) {
             Some(server) if record_type == RecordType::Ptr => {
-                Outcome::Answers(vec![Answer { ttl: self.settings.ttl, rdata: Rdata::Ptr(server.name) }])
+                Outcome::Answers(vec![Answer { ttl: self.ttl, rdata: Rdata::Ptr(server.name) }])
             }
             Some(_) => Outcome::NoData,
             None => Outcome::Pass,
@@ -118,7 +107,7 @@ impl DnsNaming {
     }
 
     fn instances(&self, mesh: &dyn Directory, service: &Service) -> Vec<Instance> {
-        preference::usable_first(mesh.instances(&service.name), self.settings.prefer_local)
+        preference::usable_first(mesh.instances(&service.name), self.prefer_local)
     }
 }
 

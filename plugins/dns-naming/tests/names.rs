@@ -4,7 +4,7 @@ use std::net::Ipv4Addr;
 use std::time::Duration;
 
 use proptest::prelude::*;
-use servos_plugin_dns_naming::{DnsNaming, Settings};
+use servos_plugin_dns_naming::DnsNaming;
 use servos_plugin_sdk::naming::{Health, Instance, Link, Naming, Outcome, Protocol, Question, Rdata, RecordType};
 use servos_plugin_sdk::testing::Mesh;
 
@@ -24,8 +24,7 @@ fn mesh() -> Mesh {
 }
 
 fn ask(mesh: &Mesh, name: &str, record_type: RecordType) -> Outcome {
-    let plugin = DnsNaming::configure(Settings::default()).expect("default settings");
-    plugin.resolve(mesh, &Question { name: name.to_owned(), record_type })
+    DnsNaming::default().resolve(mesh, &Question { name: name.to_owned(), record_type })
 }
 
 fn addresses(outcome: Outcome) -> Vec<Ipv4Addr> {
@@ -124,7 +123,7 @@ fn an_instance_of_weight_0_is_answered_only_while_there_is_no_other() {
 #[test]
 fn settings_change_what_is_answered() {
     let with = |json: &str, mesh: &Mesh| {
-        let plugin = DnsNaming::configure(serde_json::from_str(json).expect("settings")).expect("settings");
+        let plugin: DnsNaming = serde_json::from_str(json).expect("settings");
         plugin.resolve(mesh, &Question { name: "api".to_owned(), record_type: RecordType::A })
     };
     assert_eq!(addresses(with(r#"{ "max_answers": 1 }"#, &mesh())), [server(1)]);
@@ -159,16 +158,16 @@ fn a_name_without_that_type_is_no_data_and_a_strangers_name_passes() {
 
 #[test]
 fn settings_that_make_no_sense_are_refused() {
-    let settings = |json: &str| serde_json::from_str::<Settings>(json).map_err(|error| error.to_string());
+    let settings = |json: &str| serde_json::from_str::<DnsNaming>(json).map_err(|error| error.to_string());
     assert!(settings(r#"{ "tll": 5 }"#).is_err());
     for (json, remedy) in [
         (r#"{ "max_answers": 0 }"#, "give 1 to 64"),
         (r#"{ "ttl": 61 }"#, "give 60 seconds at most: the host lowers it to that"),
     ] {
-        let error = settings(json).and_then(DnsNaming::configure).map(drop).expect_err(json);
+        let error = settings(json).and_then(|plugin| plugin.check()).expect_err(json);
         assert!(error.contains(remedy), "{json}: {error}");
     }
-    assert!(settings(r#"{ "ttl": 60 }"#).and_then(DnsNaming::configure).is_ok());
+    assert!(settings(r#"{ "ttl": 60 }"#).and_then(|plugin| plugin.check()).is_ok());
 }
 
 proptest! {

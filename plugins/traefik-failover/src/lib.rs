@@ -6,21 +6,13 @@ use std::time::Duration;
 
 use servos_plugin_sdk::weighting::{Candidate, Directory, Health, Instance, Link, Service, Weighting};
 
-pub use settings::Settings;
-
-/// The plugin.
-pub struct TraefikFailover {
-    settings: Settings,
-}
+pub use settings::TraefikFailover;
 
 servos_plugin_sdk::weighting_plugin!(TraefikFailover);
 
 impl Weighting for TraefikFailover {
-    type Settings = Settings;
-
-    fn configure(settings: Settings) -> Result<Self, String> {
-        settings.check()?;
-        Ok(Self { settings })
+    fn check(&self) -> Result<(), String> {
+        self.check_ranges()
     }
 
     fn weigh(&self, _mesh: &dyn Directory, _service: &Service, candidates: &[Candidate]) -> Vec<u16> {
@@ -70,8 +62,8 @@ impl TraefikFailover {
 
     /// How long an instance must hold before it is in again: doubled for each failure and return after the first.
     fn recovery(&self, flaps: u32) -> Duration {
-        let doublings = (flaps / 2).saturating_sub(1).min(self.settings.max_doublings);
-        Duration::from_millis(self.settings.recovery_ms).saturating_mul(1 << doublings)
+        let doublings = (flaps / 2).saturating_sub(1).min(self.max_doublings);
+        Duration::from_millis(self.recovery_ms).saturating_mul(1 << doublings)
     }
 
     /// The hint, less for an instance that is farther than the nearest; never less than the share that is left to it,
@@ -79,12 +71,12 @@ impl TraefikFailover {
     fn by_distance(&self, instance: &Instance, nearest: Option<Duration>) -> u16 {
         let hint = instance.weight_hint;
         let (Some(nearest), Some(own)) = (nearest, round_trip(instance)) else { return hint };
-        let near = nearest + Duration::from_micros(self.settings.near_us);
+        let near = nearest + Duration::from_micros(self.near_us);
         if own <= near {
             return hint;
         }
         let ratio = near.as_secs_f64() / own.as_secs_f64();
-        let share = ratio.max(f64::from(self.settings.far_share_percent) / 100.0);
+        let share = ratio.max(f64::from(self.far_share_percent) / 100.0);
         ((f64::from(hint) * share).round() as u16).max(1)
     }
 
@@ -95,8 +87,7 @@ impl TraefikFailover {
         let Some(current) = candidate.current_weight.filter(|current| (1..=hint).contains(current)) else {
             return wanted;
         };
-        let small =
-            u32::from(current.abs_diff(wanted)) * 100 < u32::from(current) * u32::from(self.settings.band_percent);
+        let small = u32::from(current.abs_diff(wanted)) * 100 < u32::from(current) * u32::from(self.band_percent);
         if small && wanted != hint { current } else { wanted }
     }
 }

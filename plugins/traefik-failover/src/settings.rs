@@ -1,11 +1,11 @@
-//! The plugin's settings.
+//! The plugin is its settings.
 
 use serde::Deserialize;
 
-/// `[plugins.settings.traefik-failover]` in `agent.toml`.
+/// The plugin: `[plugins.settings.traefik-failover]` in `agent.toml`.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(default, deny_unknown_fields)]
-pub struct Settings {
+pub struct TraefikFailover {
     /// Milliseconds that an instance must hold before it takes traffic again.
     pub recovery_ms: u64,
     /// How often that time is doubled at most, once for each further failure in the last ten minutes.
@@ -18,14 +18,14 @@ pub struct Settings {
     pub band_percent: u16,
 }
 
-impl Default for Settings {
+impl Default for TraefikFailover {
     fn default() -> Self {
         Self { recovery_ms: 2_000, max_doublings: 5, near_us: 20_000, far_share_percent: 25, band_percent: 20 }
     }
 }
 
-impl Settings {
-    pub(crate) fn check(&self) -> Result<(), String> {
+impl TraefikFailover {
+    pub(crate) fn check_ranges(&self) -> Result<(), String> {
         if self.recovery_ms > 600_000 || self.max_doublings > 10 {
             return Err("recovery_ms and max_doublings: give 600000 and 10 at most".to_owned());
         }

@@ -5,17 +5,16 @@ use std::time::Duration;
 use proptest::prelude::*;
 use servos_plugin_sdk::testing::Mesh;
 use servos_plugin_sdk::weighting::{Candidate, Directory, Health, Link, Protocol, Weighting};
-use servos_plugin_traefik_failover::{Settings, TraefikFailover};
+use servos_plugin_traefik_failover::TraefikFailover;
 
 fn mesh() -> Mesh {
     Mesh::new().server("s1").server("s2").server("s3").service("api", Protocol::Http, 80, true)
 }
 
 fn weigh(candidates: &[Candidate]) -> Vec<u16> {
-    let plugin = TraefikFailover::configure(Settings::default()).expect("default settings");
     let mesh = mesh();
     let service = mesh.service_by_name("api").expect("the service");
-    plugin.weigh(&mesh, &service, candidates)
+    TraefikFailover::default().weigh(&mesh, &service, candidates)
 }
 
 fn candidate(server: &str, hint: u16, health: Health) -> Candidate {
@@ -102,7 +101,7 @@ fn who_was_drained_stays_drained() {
 
 #[test]
 fn settings_that_make_no_sense_are_refused() {
-    let settings = |json: &str| serde_json::from_str::<Settings>(json).map_err(|error| error.to_string());
+    let settings = |json: &str| serde_json::from_str::<TraefikFailover>(json).map_err(|error| error.to_string());
     assert!(settings(r#"{ "recovery": 5 }"#).is_err());
     for json in [
         r#"{ "recovery_ms": 600001 }"#,
@@ -111,7 +110,7 @@ fn settings_that_make_no_sense_are_refused() {
         r#"{ "far_share_percent": 101 }"#,
         r#"{ "band_percent": 101 }"#,
     ] {
-        assert!(settings(json).and_then(TraefikFailover::configure).is_err(), "{json}");
+        assert!(settings(json).and_then(|plugin| plugin.check()).is_err(), "{json}");
     }
 }
 

@@ -13,6 +13,8 @@ use limits::{MAX_REASON, MAX_RULES, MAX_SETTINGS_RULES};
 pub use settings::{RuleSetting, Settings};
 
 /// The plugin.
+#[derive(serde::Deserialize)]
+#[serde(try_from = "Settings")]
 pub struct UfwPolicy {
     rules: Vec<Rule>,
     instances: bool,
@@ -20,17 +22,19 @@ pub struct UfwPolicy {
 
 servos_plugin_sdk::policy_plugin!(UfwPolicy);
 
-impl Policy for UfwPolicy {
-    type Settings = Settings;
+impl TryFrom<Settings> for UfwPolicy {
+    type Error = String;
 
-    fn configure(settings: Settings) -> Result<Self, String> {
+    fn try_from(settings: Settings) -> Result<Self, String> {
         if settings.rules.len() > MAX_SETTINGS_RULES {
             return Err(format!("rules: {} are given, {MAX_SETTINGS_RULES} at most", settings.rules.len()));
         }
         let rules = settings.rules.iter().map(RuleSetting::rule).collect::<Result<_, _>>()?;
         Ok(Self { rules, instances: settings.instances })
     }
+}
 
+impl Policy for UfwPolicy {
     fn rules(&self, _mesh: &dyn Directory, context: &Context) -> Vec<Rule> {
         let mut rules = vec![allow(Transport::Udp, context.wireguard_port, Source::Anywhere, "wireguard")];
         // The first rule that fits decides: the operator's word stands before what runs here.

@@ -20,7 +20,7 @@ fn rules(settings: &str, instances: &[(&str, Transport, u16)], proxy_ports: &[u1
         instances: instances.collect(),
         proxy_ports: proxy_ports.to_vec(),
     };
-    UfwPolicy::configure(settings).expect("settings").rules(&Mesh::new().server("s1"), &context)
+    UfwPolicy::try_from(settings).expect("settings").rules(&Mesh::new().server("s1"), &context)
 }
 
 fn short(rules: &[Rule]) -> Vec<(Action, Transport, (u16, u16), Source)> {
@@ -94,7 +94,7 @@ fn never_more_rules_than_are_taken_and_the_operators_are_among_them() {
     let rule = r#"{ "action": "deny", "ports": "1-9" },"#.repeat(129);
     let settings = format!(r#"{{ "rules": [{}] }}"#, rule.trim_end_matches(','));
     let settings: Settings = serde_json::from_str(&settings).expect("JSON");
-    assert!(UfwPolicy::configure(settings).is_err());
+    assert!(UfwPolicy::try_from(settings).is_err());
 }
 
 proptest! {
@@ -134,7 +134,7 @@ fn settings_that_make_no_sense_are_refused_by_name() {
         (r#"{ "action": "allow", "ports": "80", "reason": "it's" }"#, "reason"),
     ] {
         let settings: Settings = serde_json::from_str(&format!(r#"{{ "rules": [{rule}] }}"#)).expect("JSON");
-        let refused = UfwPolicy::configure(settings).err().expect("refused");
+        let refused = UfwPolicy::try_from(settings).err().expect("refused");
         assert!(refused.starts_with(word), "{rule}: {refused}");
     }
     assert!(serde_json::from_str::<Settings>(r#"{ "rule": [] }"#).is_err());

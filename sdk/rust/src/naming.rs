@@ -32,6 +32,17 @@ pub struct Question {
     pub record_type: RecordType,
 }
 
+impl Question {
+    /// What to say if the name has this one address: the address if it is asked for, else that there is nothing of that
+    /// type.
+    pub fn answer_a(&self, ttl: u32, address: Ipv4Addr) -> Outcome {
+        match self.record_type {
+            RecordType::A => Outcome::Answers(vec![Answer::a(ttl, address)]),
+            _ => Outcome::NoData,
+        }
+    }
+}
+
 /// What a record says.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Rdata {
@@ -83,17 +94,17 @@ pub enum Outcome {
     Answers(Vec<Answer>),
 }
 
-/// A naming plugin.
-pub trait Naming: Sized {
-    /// The `[settings]` table of the plugin's file; `{}` if it has none.
-    type Settings: DeserializeOwned;
-
-    /// Called once, before anything else.
+/// A naming plugin. It is its settings: read from the `[settings]` table of its file, or from an empty one if there is none.
+/// One that keeps something else says so with `#[serde(try_from = "Settings")]`.
+pub trait Naming: DeserializeOwned {
+    /// Judges the settings, before anything is asked.
     ///
     /// # Errors
     ///
-    /// What is wrong with the settings, for the operator. The plugin is then refused, and what ran before stays.
-    fn configure(settings: Self::Settings) -> Result<Self, String>;
+    /// What is wrong with them, for the operator. The plugin is then refused, and what ran before stays.
+    fn check(&self) -> Result<(), String> {
+        Ok(())
+    }
 
     /// Answers a question. Pure: the same generation and question, the same outcome.
     fn resolve(&self, mesh: &dyn Directory, question: &Question) -> Outcome;

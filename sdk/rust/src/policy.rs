@@ -85,17 +85,17 @@ pub struct Context {
     pub proxy_ports: Vec<u16>,
 }
 
-/// A policy plugin.
-pub trait Policy: Sized {
-    /// See [`Naming::Settings`](crate::naming::Naming::Settings).
-    type Settings: DeserializeOwned;
-
-    /// See [`Naming::configure`](crate::naming::Naming::configure).
+/// A policy plugin. It is its settings: read from the `[settings]` table of its file, or from an empty one if there is none.
+/// One that keeps something else says so with `#[serde(try_from = "Settings")]`.
+pub trait Policy: DeserializeOwned {
+    /// Judges the settings, before anything is asked.
     ///
     /// # Errors
     ///
-    /// What is wrong with the settings.
-    fn configure(settings: Self::Settings) -> Result<Self, String>;
+    /// What is wrong with them, for the operator. The plugin is then refused, and what ran before stays.
+    fn check(&self) -> Result<(), String> {
+        Ok(())
+    }
 
     /// All rules that ought to be there, at most 256.
     fn rules(&self, mesh: &dyn Directory, context: &Context) -> Vec<Rule>;

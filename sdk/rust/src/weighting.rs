@@ -13,17 +13,17 @@ pub struct Candidate {
     pub current_weight: Option<u16>,
 }
 
-/// A weighting plugin.
-pub trait Weighting: Sized {
-    /// See [`Naming::Settings`](crate::naming::Naming::Settings).
-    type Settings: DeserializeOwned;
-
-    /// See [`Naming::configure`](crate::naming::Naming::configure).
+/// A weighting plugin. It is its settings: read from the `[settings]` table of its file, or from an empty one if there is none.
+/// One that keeps something else says so with `#[serde(try_from = "Settings")]`.
+pub trait Weighting: DeserializeOwned {
+    /// Judges the settings, before anything is asked.
     ///
     /// # Errors
     ///
-    /// What is wrong with the settings.
-    fn configure(settings: Self::Settings) -> Result<Self, String>;
+    /// What is wrong with them, for the operator. The plugin is then refused, and what ran before stays.
+    fn check(&self) -> Result<(), String> {
+        Ok(())
+    }
 
     /// One weight a candidate, in their order, 0 to 1,000; 0 takes an instance out.
     fn weigh(&self, mesh: &dyn Directory, service: &Service, candidates: &[Candidate]) -> Vec<u16>;

@@ -12,7 +12,7 @@ use servos_plugin_sdk::policy::{Action, Context, Directory, Policy, Rule, Source
 /// Rules that the agent takes; more would be a fault.
 const MAX_RULES: usize = 256;
 
-/// The plugin is its settings.
+/// The plugin.
 #[derive(serde::Deserialize)]
 #[serde(deny_unknown_fields)]
 struct AllowList {
@@ -21,12 +21,6 @@ struct AllowList {
 }
 
 impl Policy for AllowList {
-    type Settings = AllowList;
-
-    fn configure(settings: AllowList) -> Result<Self, String> {
-        Ok(settings)
-    }
-
     fn rules(&self, mesh: &dyn Directory, context: &Context) -> Vec<Rule> {
         let mut rules = BTreeSet::new();
         for instance in &context.instances {

@@ -1,6 +1,6 @@
 //! Example plugin: `canary` answers with the server that the settings name.
 
-use servos_plugin_sdk::naming::{Answer, Directory, Naming, Outcome, Question, RecordType};
+use servos_plugin_sdk::naming::{Directory, Naming, Outcome, Question};
 
 #[derive(serde::Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -10,18 +10,9 @@ struct Canary {
 }
 
 impl Naming for Canary {
-    type Settings = Canary;
-
-    fn configure(settings: Canary) -> Result<Self, String> {
-        Ok(settings)
-    }
-
     fn resolve(&self, mesh: &dyn Directory, question: &Question) -> Outcome {
-        match (question.name.as_str(), question.record_type, mesh.server_by_name(&self.server)) {
-            ("canary", RecordType::A, Some(server)) => Outcome::Answers(vec![Answer::a(5, server.address)]),
-            ("canary", _, Some(_)) => Outcome::NoData,
-            _ => Outcome::Pass,
-        }
+        let server = mesh.server_by_name(&self.server).filter(|_| question.name == "canary");
+        server.map_or(Outcome::Pass, |server| question.answer_a(5, server.address))
     }
 }
 

@@ -5,7 +5,7 @@ mod tests;
 
 use servos_plugin_sdk::weighting::{Candidate, Directory, Health, Link, Service, Weighting};
 
-/// The plugin is its settings.
+/// The plugin.
 #[derive(serde::Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Canary {
@@ -16,11 +16,9 @@ struct Canary {
 }
 
 impl Weighting for Canary {
-    type Settings = Canary;
-
-    fn configure(settings: Canary) -> Result<Self, String> {
-        match settings.percent {
-            0..=100 => Ok(settings),
+    fn check(&self) -> Result<(), String> {
+        match self.percent {
+            0..=100 => Ok(()),
             other => Err(format!("percent = {other}: give 0 to 100")),
         }
     }

@@ -12,7 +12,7 @@ fn weights(percent: u8, canary: Health, others: Health) -> Vec<u16> {
         .instance("api", "s1", 8080, others)
         .instance("api", "s2", 8080, others)
         .instance("api", "s3", 8080, canary);
-    let plugin = Canary::configure(Canary { servers: vec!["s3".to_owned()], percent }).expect("settings");
+    let plugin = Canary { servers: vec!["s3".to_owned()], percent };
     plugin.weigh(&mesh, &mesh.service_by_name("api").expect("a service"), &mesh.candidates("api"))
 }
 
@@ -30,5 +30,5 @@ fn whoever_works_takes_all_when_the_others_do_not() {
 
 #[test]
 fn more_than_everything_is_refused() {
-    assert!(Canary::configure(Canary { servers: Vec::new(), percent: 101 }).is_err());
+    assert!(Canary { servers: Vec::new(), percent: 101 }.check().is_err());
 }

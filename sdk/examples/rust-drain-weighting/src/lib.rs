@@ -5,7 +5,7 @@ mod tests;
 
 use servos_plugin_sdk::weighting::{Candidate, Directory, Health, Link, Service, Weighting};
 
-/// The plugin is its settings.
+/// The plugin.
 #[derive(serde::Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Drain {
@@ -14,12 +14,6 @@ struct Drain {
 }
 
 impl Weighting for Drain {
-    type Settings = Drain;
-
-    fn configure(settings: Drain) -> Result<Self, String> {
-        Ok(settings)
-    }
-
     fn weigh(&self, _mesh: &dyn Directory, _service: &Service, candidates: &[Candidate]) -> Vec<u16> {
         let drained = |candidate: &Candidate| self.servers.contains(&candidate.instance.server.name);
         let other_works = candidates.iter().any(|candidate| working_hint(candidate) > 0 && !drained(candidate));

@@ -11,7 +11,7 @@ fn weights(drained: &[&str], other: Health) -> Vec<u16> {
         .instance("api", "s1", 8080, Health::Healthy)
         .instance("api", "s2", 8080, other);
     let servers = drained.iter().map(|&name| name.to_owned()).collect();
-    let plugin = Drain::configure(Drain { servers }).expect("settings");
+    let plugin = Drain { servers };
     plugin.weigh(&mesh, &mesh.service_by_name("api").expect("a service"), &mesh.candidates("api"))
 }
 

@@ -6,7 +6,7 @@ mod tests;
 
 use servos_plugin_sdk::weighting::{Candidate, Directory, Health, Link, Service, Weighting};
 
-/// The plugin is its settings.
+/// The plugin.
 #[derive(serde::Deserialize)]
 #[serde(default, deny_unknown_fields)]
 struct Gradual {
@@ -21,11 +21,9 @@ impl Default for Gradual {
 }
 
 impl Weighting for Gradual {
-    type Settings = Gradual;
-
-    fn configure(settings: Gradual) -> Result<Self, String> {
-        match settings.step {
-            1..=1_000 => Ok(settings),
+    fn check(&self) -> Result<(), String> {
+        match self.step {
+            1..=1_000 => Ok(()),
             other => Err(format!("step = {other}: give 1 to 1000")),
         }
     }

@@ -6,7 +6,7 @@ use super::*;
 /// The weights of an instance, one after the other, from the one in force on.
 fn weights(health: Health, current: Option<u16>) -> [u16; 3] {
     let mesh = Mesh::new().server("s1").service("api", Protocol::Http, 80, true).instance("api", "s1", 8080, health);
-    let plugin = Gradual::configure(Gradual { step: 40 }).expect("settings");
+    let plugin = Gradual { step: 40 };
     let service = mesh.service_by_name("api").expect("a service");
     let mut candidates = mesh.candidates("api");
     candidates[0].current_weight = current;
@@ -33,7 +33,7 @@ fn one_that_fails_is_out_at_once_and_one_that_is_first_seen_is_in() {
 fn one_that_comes_to_others_begins_with_a_step() {
     let mesh = Mesh::new().server("s1").server("s2").service("api", Protocol::Http, 80, true);
     let mesh = mesh.instance("api", "s1", 8080, Health::Healthy).instance("api", "s2", 8080, Health::Healthy);
-    let plugin = Gradual::configure(Gradual { step: 40 }).expect("settings");
+    let plugin = Gradual { step: 40 };
     let mut candidates = mesh.candidates("api");
     candidates[0].current_weight = Some(100);
     let service = mesh.service_by_name("api").expect("a service");
@@ -42,5 +42,5 @@ fn one_that_comes_to_others_begins_with_a_step() {
 
 #[test]
 fn no_step_is_refused() {
-    assert!(Gradual::configure(Gradual { step: 0 }).is_err());
+    assert!(Gradual { step: 0 }.check().is_err());
 }

@@ -8,7 +8,7 @@ mod tests;
 
 use servos_plugin_sdk::weighting::{Candidate, Directory, Health, Link, Service, Weighting};
 
-/// The plugin is its settings.
+/// The plugin.
 #[derive(serde::Deserialize)]
 #[serde(default, deny_unknown_fields)]
 struct Region {
@@ -23,11 +23,9 @@ impl Default for Region {
 }
 
 impl Weighting for Region {
-    type Settings = Region;
-
-    fn configure(settings: Region) -> Result<Self, String> {
-        match settings.elsewhere_percent {
-            0..=100 => Ok(settings),
+    fn check(&self) -> Result<(), String> {
+        match self.elsewhere_percent {
+            0..=100 => Ok(()),
             other => Err(format!("elsewhere_percent = {other}: give 0 to 100")),
         }
     }

@@ -4,7 +4,7 @@ use servos_plugin_sdk::weighting::{Instance, Protocol, Weighting};
 use super::*;
 
 fn weights(mesh: &Mesh) -> Vec<u16> {
-    let plugin = Region::configure(Region::default()).expect("default settings");
+    let plugin = Region::default();
     plugin.weigh(mesh, &mesh.service_by_name("api").expect("a service"), &mesh.candidates("api"))
 }
 
@@ -42,5 +42,5 @@ fn a_label_spreads_a_service_over_all_regions() {
 
 #[test]
 fn settings_out_of_range_are_refused() {
-    assert!(Region::configure(Region { elsewhere_percent: 101 }).is_err());
+    assert!(Region { elsewhere_percent: 101 }.check().is_err());
 }

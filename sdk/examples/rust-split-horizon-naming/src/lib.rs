@@ -6,9 +6,9 @@ mod tests;
 
 use std::collections::BTreeMap;
 
-use servos_plugin_sdk::naming::{Answer, Directory, Naming, Outcome, Question, RecordType};
+use servos_plugin_sdk::naming::{Directory, Naming, Outcome, Question};
 
-/// The plugin is its settings.
+/// The plugin.
 #[derive(serde::Deserialize)]
 #[serde(deny_unknown_fields)]
 struct SplitHorizon {
@@ -26,12 +26,6 @@ struct View {
 }
 
 impl Naming for SplitHorizon {
-    type Settings = SplitHorizon;
-
-    fn configure(settings: SplitHorizon) -> Result<Self, String> {
-        Ok(settings)
-    }
-
     fn resolve(&self, mesh: &dyn Directory, question: &Question) -> Outcome {
         let Some(views) = self.names.get(&question.name) else { return Outcome::Pass };
         let own = mesh.this_server().name;
@@ -39,10 +33,7 @@ impl Naming for SplitHorizon {
         match view.and_then(|view| mesh.server_by_name(&view.server)) {
             // For whoever has no view of it the name does not exist, whatever a plugin behind this one knows.
             None => Outcome::NoSuchName,
-            Some(server) if question.record_type == RecordType::A => {
-                Outcome::Answers(vec![Answer::a(5, server.address)])
-            }
-            Some(_) => Outcome::NoData,
+            Some(server) => question.answer_a(5, server.address),
         }
     }
 }

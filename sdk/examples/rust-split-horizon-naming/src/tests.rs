@@ -1,3 +1,4 @@
+use servos_plugin_sdk::naming::{Answer, RecordType};
 use servos_plugin_sdk::testing::Mesh;
 
 use super::*;

@@ -20,6 +20,8 @@ pub mod policy;
 #[cfg(feature = "weighting")]
 pub mod weighting;
 
+use serde::de::DeserializeOwned;
+
 use crate::level::Level;
 
 /// Where the one plugin of a component lives.
@@ -31,10 +33,14 @@ pub trait Holds {
     fn with<R>(act: impl FnOnce(&mut Option<Self::Plugin>) -> R) -> R;
 }
 
-/// Configures a plugin.
-pub fn configure<H: Holds>(text: &str, make: impl FnOnce(&str) -> Result<H::Plugin, String>) -> Result<(), String> {
+/// Makes a plugin of its settings, if `check` has nothing against them.
+pub fn configure<H: Holds<Plugin: DeserializeOwned>>(
+    text: &str,
+    check: impl FnOnce(&H::Plugin) -> Result<(), String>,
+) -> Result<(), String> {
     say_panics();
-    let plugin = make(text)?;
+    let plugin = crate::settings::parse(text)?;
+    check(&plugin)?;
     H::with(|place| *place = Some(plugin));
     Ok(())
 }

@@ -19,7 +19,7 @@ shared_glue!();
 
 /// What the export's `configure` does.
 pub fn configure<H: Holds<Plugin: Policy>>(settings: &str) -> Result<(), String> {
-    super::configure::<H>(settings, |text| H::Plugin::configure(crate::settings::parse(text)?))
+    super::configure::<H>(settings, H::Plugin::check)
 }
 
 /// What the export's `rules` does.

@@ -1,12 +1,11 @@
 //! What the plugin answers, in a mesh in memory.
 
-use my_plugin::{MyPlugin, Settings};
+use my_plugin::MyPlugin;
 use servos_plugin_sdk::naming::{Answer, Directory, Naming, Outcome, Question, RecordType};
 use servos_plugin_sdk::testing::Mesh;
 
 fn ask(name: &str, record_type: RecordType) -> Outcome {
-    let plugin = MyPlugin::configure(Settings::default()).expect("default settings");
-    plugin.resolve(&mesh(), &Question { name: name.to_owned(), record_type })
+    MyPlugin::default().resolve(&mesh(), &Question { name: name.to_owned(), record_type })
 }
 
 fn mesh() -> Mesh {

@@ -10,39 +10,28 @@ const MAX_RULES: usize = 256;
 /// Most characters of a reason.
 const MAX_REASON: usize = 64;
 
-/// The `[settings]` table of the plugin's file.
+/// The plugin. It is the `[settings]` table of its file.
 #[derive(serde::Deserialize)]
 #[serde(default, deny_unknown_fields)]
-pub struct Settings {
+pub struct MyPlugin {
     /// Whether the ports of the failover proxy are open to the mesh as well.
     pub proxy: bool,
 }
 
-impl Default for Settings {
+impl Default for MyPlugin {
     fn default() -> Self {
         Self { proxy: true }
     }
 }
 
-/// The plugin.
-pub struct MyPlugin {
-    settings: Settings,
-}
-
 impl Policy for MyPlugin {
-    type Settings = Settings;
-
-    fn configure(settings: Settings) -> Result<Self, String> {
-        Ok(Self { settings })
-    }
-
     fn rules(&self, _mesh: &dyn Directory, context: &Context) -> Vec<Rule> {
         let mut rules = vec![allow(Transport::Udp, context.wireguard_port, Source::Anywhere, "wireguard")];
         for instance in &context.instances {
             let reason = format!("service {}", instance.service);
             rules.push(allow(instance.transport, instance.port, Source::Mesh, &reason));
         }
-        if self.settings.proxy {
+        if self.proxy {
             let ports = context.proxy_ports.iter();
             rules.extend(ports.map(|&port| allow(Transport::Tcp, port, Source::Mesh, "failover proxy")));
         }

@@ -1,6 +1,6 @@
 //! What the plugin lets in, in a mesh in memory.
 
-use my_plugin::{MyPlugin, Settings};
+use my_plugin::MyPlugin;
 use servos_plugin_sdk::policy::{Context, LocalInstance, Policy, Source, Transport};
 use servos_plugin_sdk::testing::Mesh;
 
@@ -13,12 +13,11 @@ fn what_runs_here_is_open_to_the_mesh_once() {
         instances: vec![instance.clone(), instance],
         proxy_ports: vec![80],
     };
-    let open = |settings| {
-        let plugin = MyPlugin::configure(settings).expect("settings of the test");
+    let open = |plugin: MyPlugin| {
         let rules = plugin.rules(&Mesh::new().server("s1"), &context);
         rules.into_iter().map(|rule| (rule.ports.0, rule.source)).collect::<Vec<_>>()
     };
     let wireguard = (51820, Source::Anywhere);
-    assert_eq!(open(Settings::default()), [wireguard, (8080, Source::Mesh), (80, Source::Mesh)]);
-    assert_eq!(open(Settings { proxy: false }), [wireguard, (8080, Source::Mesh)]);
+    assert_eq!(open(MyPlugin::default()), [wireguard, (8080, Source::Mesh), (80, Source::Mesh)]);
+    assert_eq!(open(MyPlugin { proxy: false }), [wireguard, (8080, Source::Mesh)]);
 }

@@ -2,32 +2,21 @@
 
 use servos_plugin_sdk::weighting::{Candidate, Directory, Health, Link, Service, Weighting};
 
-/// The `[settings]` table of the plugin's file.
+/// The plugin. It is the `[settings]` table of its file.
 #[derive(serde::Deserialize)]
 #[serde(default, deny_unknown_fields)]
-pub struct Settings {
+pub struct MyPlugin {
     /// Microseconds of a round trip beyond which an instance is slow.
     pub slow_us: u64,
 }
 
-impl Default for Settings {
+impl Default for MyPlugin {
     fn default() -> Self {
         Self { slow_us: 20_000 }
     }
 }
 
-/// The plugin.
-pub struct MyPlugin {
-    settings: Settings,
-}
-
 impl Weighting for MyPlugin {
-    type Settings = Settings;
-
-    fn configure(settings: Settings) -> Result<Self, String> {
-        Ok(Self { settings })
-    }
-
     fn weigh(&self, _mesh: &dyn Directory, _service: &Service, candidates: &[Candidate]) -> Vec<u16> {
         candidates.iter().map(|candidate| self.weight(candidate)).collect()
     }
@@ -39,7 +28,7 @@ impl MyPlugin {
         if instance.health == Health::Unhealthy || instance.link == Link::Down || instance.weight_hint == 0 {
             return 0;
         }
-        let slow = instance.round_trip.is_some_and(|taken| taken.as_micros() > u128::from(self.settings.slow_us));
+        let slow = instance.round_trip.is_some_and(|taken| taken.as_micros() > u128::from(self.slow_us));
         if slow { instance.weight_hint.div_ceil(2) } else { instance.weight_hint }
     }
 }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use my_plugin::{MyPlugin, Settings};
+use my_plugin::MyPlugin;
 use servos_plugin_sdk::testing::Mesh;
 use servos_plugin_sdk::weighting::{Candidate, Directory, Health, Protocol, Weighting};
 
@@ -21,6 +21,5 @@ fn what_fails_gets_nothing_and_what_is_slow_gets_half() {
         mesh.instances("api").into_iter().map(|instance| Candidate { instance, current_weight: None }).collect();
     let service = mesh.service_by_name("api").expect("the test's own service");
 
-    let plugin = MyPlugin::configure(Settings::default()).expect("default settings");
-    assert_eq!(plugin.weigh(&mesh, &service, &candidates), [100, 50, 0]);
+    assert_eq!(MyPlugin::default().weigh(&mesh, &service, &candidates), [100, 50, 0]);
 }

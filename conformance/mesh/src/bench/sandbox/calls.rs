@@ -10,7 +10,7 @@ use serde_json::json;
 use servos_mesh::{Service, Snapshot};
 use servos_plugin_sdk::testing::Mesh;
 use servos_plugin_sdk::weighting as native;
-use servos_plugin_traefik_failover::{Settings, TraefikFailover};
+use servos_plugin_traefik_failover::TraefikFailover;
 use servos_sandbox::naming::{Answer, Outcome, Question, Rdata, RecordType};
 use servos_sandbox::weighting::Candidate;
 use servos_sandbox::{Manifest, Plugin, Sandbox};
@@ -113,8 +113,7 @@ impl Calls {
             .iter()
             .map(|instance| Candidate { instance: *instance, current_weight: Some(instance.weight()) })
             .collect();
-        let plugin =
-            <TraefikFailover as native::Weighting>::configure(Settings::default()).map_err(anyhow::Error::msg)?;
+        let plugin = TraefikFailover::default();
         let (directory, known, same) = (Mesh::new(), self.native_service(service), self.native(service)?);
         let weigh = || native::Weighting::weigh(&plugin, &directory, &known, black_box(&same));
         let expected = weigh();
