@@ -1,20 +1,27 @@
-//! `check`: the conformance kit.
+//! The kit as a command: `servos-conformance-kit`, and `servos-plugin check`.
 
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::{Context, Result};
 use clap::Args;
-use servos_conformance_kit::judge;
 
 use crate::files::PluginFiles;
+use crate::judge;
 
-/// Arguments of `check`.
+/// Arguments of `servos-plugin check`.
 #[derive(Args, Debug)]
 pub struct Arguments {
     #[command(flatten)]
     files: PluginFiles,
 
+    #[command(flatten)]
+    reporting: Reporting,
+}
+
+/// How to report.
+#[derive(Args, Debug)]
+pub struct Reporting {
     /// Print the report as JSON
     #[arg(long)]
     json: bool,
@@ -25,13 +32,26 @@ pub struct Arguments {
 }
 
 /// Judges, and prints the report. 1: a check failed.
+///
+/// # Errors
+///
+/// What cannot be read, written or judged.
 pub fn main(arguments: &Arguments) -> Result<ExitCode> {
-    let (wasm, manifest) = arguments.files.read()?;
+    check(&arguments.files, &arguments.reporting)
+}
+
+/// The same.
+///
+/// # Errors
+///
+/// See [`main`].
+pub fn check(files: &PluginFiles, reporting: &Reporting) -> Result<ExitCode> {
+    let (wasm, manifest) = files.read()?;
     let report = judge(&wasm, &manifest)?;
-    if let Some(path) = &arguments.junit {
+    if let Some(path) = &reporting.junit {
         std::fs::write(path, report.to_junit()).with_context(|| format!("cannot write {}", path.display()))?;
     }
-    match arguments.json {
+    match reporting.json {
         true => println!("{}", serde_json::to_string_pretty(&report)?),
         false => println!("{report}"),
     }

@@ -20,6 +20,8 @@ pub(crate) fn of_load(error: &LoadError) -> Option<CheckId> {
         LoadError::NoExtensionPoint | LoadError::OtherVersion(_) | LoadError::SeveralExtensionPoints => {
             CheckId::Contract
         }
+        // The file beside it is at fault.
+        LoadError::NothingToKeep(_) => CheckId::SettingsTaken,
         LoadError::NotGranted { .. } => CheckId::Grants,
         LoadError::Link(why) if why.contains("imports") => CheckId::Grants,
         LoadError::Link(_) => CheckId::Contract,

@@ -1,4 +1,4 @@
-//! Reads what a command is given: a component, and the settings beside it.
+//! What a command is given: a component, and the settings beside it.
 
 use std::io::Read;
 use std::path::{Path, PathBuf};
@@ -22,6 +22,10 @@ pub struct PluginFiles {
 
 impl PluginFiles {
     /// Reads both.
+    ///
+    /// # Errors
+    ///
+    /// A file that cannot be read, is longer than the agent takes, or is no settings; with its name.
     pub fn read(&self) -> Result<(Vec<u8>, Manifest)> {
         let wasm = component(&self.plugin)?;
         let Some(path) = &self.settings else { return Ok((wasm, Manifest::default())) };
@@ -36,11 +40,19 @@ impl PluginFiles {
 }
 
 /// The bytes of a component.
+///
+/// # Errors
+///
+/// The file cannot be read, or is longer than the agent takes.
 pub fn component(path: &Path) -> Result<Vec<u8>> {
     bytes(path, MAX_WASM_BYTES)
 }
 
 /// A file as text, no longer than `most` bytes.
+///
+/// # Errors
+///
+/// It cannot be read, is longer, or is no text.
 pub fn text(path: &Path, most: u64) -> Result<String> {
     String::from_utf8(bytes(path, most)?).with_context(|| format!("{} is no UTF-8", path.display()))
 }

@@ -7,8 +7,10 @@
 #![forbid(unsafe_code)]
 
 mod catalogue;
+pub mod check;
 mod exam;
 mod faults;
+pub mod files;
 mod findings;
 mod judge;
 mod junit;

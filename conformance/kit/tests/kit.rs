@@ -127,6 +127,9 @@ fn the_command_prints_and_exits_accordingly() {
     let malformed = run(&[&good, Path::new("--settings"), &settings]);
     assert_eq!(malformed.status.code(), Some(2));
     assert!(String::from_utf8_lossy(&malformed.stderr).contains("bad.toml: line 1"), "{malformed:?}");
+    for wrong in [&[Path::new("--json")][..], &[Path::new("--list"), &good]] {
+        assert_eq!(run(wrong).status.code(), Some(2), "{wrong:?}");
+    }
     let list = run(&[Path::new("--list")]);
     assert_eq!((list.status.code(), String::from_utf8(list.stdout).unwrap()), (Some(0), table()));
 }

@@ -48,6 +48,9 @@ fn a_plugin_is_shown_reset_and_trusted() -> Result<()> {
     // What it answered before holds until the mesh changes; other names are as if it were not there.
     asked(&server, &address, "other A", "NXDOMAIN").context("set aside")?;
 
+    let bundled = server.agent(&["plugin", "show", "dns-naming"])?.success("plugin show")?;
+    ensure!(bundled.contains("version   0."), "{bundled}");
+
     let reset = server.agent(&["plugin", "reset", "10-canary"])?.success("plugin reset")?;
     ensure!(reset.contains("plugin 10-canary is running"), "{reset}");
     wait_for("an answer after the reset", PATIENCE, || asked(&server, &address, "other A", "NOERROR"))?;

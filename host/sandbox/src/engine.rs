@@ -1,11 +1,11 @@
 //! The wasmtime engine: what guests may use of WebAssembly, and where their memory comes from.
 
 use tracing::info;
-use wasmtime::{Config, Engine, InstanceAllocationStrategy, PoolingAllocationConfig};
+use wasmtime::{Config, Enabled, Engine, InstanceAllocationStrategy, PoolingAllocationConfig};
 
 use crate::limits::{
-    CORE_INSTANCES, MAX_MEMORY_MIB, MEMORIES, POOL_CORE_INSTANCES, POOL_INSTANCES, POOL_MEMORIES, POOL_TABLES,
-    TABLE_ELEMENTS,
+    CORE_INSTANCES, MAX_MEMORY_MIB, MEMORIES, MEMORY_KEPT, POOL_CORE_INSTANCES, POOL_INSTANCES, POOL_MEMORIES,
+    POOL_TABLES, TABLE_ELEMENTS, TABLE_KEPT,
 };
 
 /// An engine with a pool of slots; without one where the pool's address space is not to be had.
@@ -58,5 +58,9 @@ fn pool() -> PoolingAllocationConfig {
         .max_tables_per_module(count(MEMORIES))
         .max_memory_size(MAX_MEMORY_MIB as usize * (1 << 20))
         .table_elements(TABLE_ELEMENTS);
+    if PoolingAllocationConfig::is_pagemap_scan_available() {
+        // What an instance wrote to is put back, and stays: its successor in the slot takes no page faults.
+        pool.pagemap_scan(Enabled::Yes).linear_memory_keep_resident(MEMORY_KEPT).table_keep_resident(TABLE_KEPT);
+    }
     pool
 }

@@ -272,6 +272,7 @@ impl Place {
             interface: plugin.map(|plugin| plugin.interface().to_owned()),
             world: plugin.map(|plugin| plugin.world()),
             grants: plugin.map(|plugin| plugin.imports().to_vec()).unwrap_or_default(),
+            version: plugin.and_then(|plugin| plugin.version()).map(str::to_owned),
             sha256: plugin.map(|plugin| plugin.sha256().to_owned()),
             calls: plugin.map_or(0, |plugin| plugin.calls()),
             faults,

@@ -40,6 +40,7 @@ mod ticker;
 mod trial;
 mod trust;
 pub mod validate;
+pub mod version;
 mod wasi;
 pub mod weighting;
 

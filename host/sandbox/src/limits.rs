@@ -81,6 +81,12 @@ pub const POOL_INSTANCES: u32 = 128;
 /// Memories of the pool. Each reserves 4 GiB of address space, touched or not: half a TiB of the 128 that a process has.
 pub const POOL_MEMORIES: u32 = 128;
 
+/// Bytes of a slot that stay with it when an instance goes, of those that it wrote to: a Rust guest writes to some 100 KiB.
+pub const MEMORY_KEPT: usize = 256 << 10;
+
+/// The same of a slot for a table: a Rust guest's takes 1 KiB.
+pub const TABLE_KEPT: usize = 4 << 10;
+
 /// Tables of the pool.
 pub const POOL_TABLES: u32 = 512;
 
@@ -170,6 +176,9 @@ pub const LATENCY_BOUNDS: [Duration; 12] = [
 
 /// Bytes of a plugin's file; a Python guest takes 18 MiB.
 pub const MAX_WASM_BYTES: u64 = 64 << 20;
+
+/// Bytes of the version that it gives itself; semantic versions take ten, with a commit in them fifty.
+pub const MAX_VERSION: usize = 64;
 
 /// Bytes of the settings beside it.
 pub const MAX_MANIFEST_BYTES: u64 = 64 << 10;

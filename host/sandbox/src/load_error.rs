@@ -1,6 +1,6 @@
 //! Why a file is no plugin, in words for who dropped it.
 
-use crate::{Fault, Unanswered};
+use crate::{Fault, Kind, Unanswered};
 
 /// Why a file is no plugin.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -23,6 +23,9 @@ pub enum LoadError {
     /// More than one extension point.
     #[error("exports several extension points of servos:plugin; make a file for each")]
     SeveralExtensionPoints,
+    /// Its file says how long to keep answers that are never kept.
+    #[error("is a {0} plugin, whose answers are not kept: remove [cache] from its .toml")]
+    NothingToKeep(Kind),
     /// It imports what its file does not grant.
     #[error("imports {import}, which its .toml does not grant: write there, under [grants], {line}")]
     NotGranted {

@@ -25,8 +25,8 @@ pub struct Manifest {
     pub memory_mib: u32,
     /// How long an instance lives.
     pub instances: Instances,
-    /// How long an answer of a naming plugin may be kept.
-    pub answers: Keep,
+    /// How long an answer of a naming plugin may be kept; none: the default. Other plugins' are not kept.
+    pub answers: Option<Keep>,
     /// What it may import.
     pub grants: Grants,
 }
@@ -63,7 +63,7 @@ impl Manifest {
             deadline,
             memory_mib,
             instances: file.limits.instances,
-            answers: file.cache.answers.map_or(Keep::default(), Keep::from),
+            answers: file.cache.answers.map(Keep::from),
             grants: file.grants.map_or(Ok(Grants::default()), |granted| Grants::named(granted.imports))?,
         })
     }
@@ -89,7 +89,7 @@ impl Default for Manifest {
             deadline: None,
             memory_mib: MEMORY_MIB,
             instances: Instances::default(),
-            answers: Keep::default(),
+            answers: None,
             grants: Grants::default(),
         }
     }

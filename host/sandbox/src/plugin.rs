@@ -34,6 +34,7 @@ pub struct Plugin {
     interface: String,
     imports: Vec<String>,
     sha256: String,
+    version: Option<String>,
     linked: Linked,
     manifest: Manifest,
     deadline: Duration,
@@ -61,6 +62,7 @@ impl Plugin {
         interface: String,
         imports: Vec<String>,
         sha256: &[u8; 32],
+        version: Option<String>,
         linked: Linked,
         manifest: &Manifest,
         log: Arc<PluginLog>,
@@ -77,6 +79,7 @@ impl Plugin {
             interface,
             imports,
             sha256: hex(sha256),
+            version,
             linked,
             manifest: manifest.clone(),
             deadline: manifest.deadline_of(kind),
@@ -120,6 +123,11 @@ impl Plugin {
         &self.sha256
     }
 
+    /// The version that it gives itself.
+    pub fn version(&self) -> Option<&str> {
+        self.version.as_deref()
+    }
+
     /// How long a call may take.
     pub fn deadline(&self) -> Duration {
         self.deadline
@@ -127,7 +135,7 @@ impl Plugin {
 
     /// How long an outcome of it may be kept.
     pub fn keep(&self) -> Keep {
-        self.manifest.answers
+        self.manifest.answers.unwrap_or_default()
     }
 
     /// Asks what a name means. Blocking, for at most the deadline, or [`START_DEADLINE`](crate::limits::START_DEADLINE)

@@ -21,7 +21,8 @@ use crate::manifest::Manifest;
 use crate::plugin::Plugin;
 use crate::plugin_log::PluginLog;
 use crate::ticker::Ticker;
-use crate::{LoadError, wasi};
+use crate::version::version;
+use crate::{Kind, LoadError, wasi};
 
 /// Where plugins run.
 pub struct Sandbox {
@@ -82,6 +83,9 @@ impl Sandbox {
         let digest: [u8; 32] = Sha256::digest(wasm).into();
         let component = self.compile(wasm, &digest)?;
         let (kind, interface) = classify(&component, &self.engine)?;
+        if kind != Kind::Naming && manifest.answers.is_some() {
+            return Err(LoadError::NothingToKeep(kind));
+        }
         let imports = grants::check(&component, &self.engine, &manifest.grants)?;
         let linked = self.linker.instantiate_pre(&component).and_then(|instance| Linked::new(instance, kind));
         let linked = linked.map_err(|error| LoadError::Link(shown(&format!("{error:#}"))))?;
@@ -90,8 +94,9 @@ impl Sandbox {
             StartError::PoolFull => LoadError::PoolFull,
             StartError::Fault(fault) => LoadError::Start(fault),
         })?;
+        let (version, ticker) = (version(wasm), self.ticker.clone());
         let plugin =
-            Plugin::new(name, kind, interface, imports, &digest, linked, manifest, log, first, self.ticker.clone());
+            Plugin::new(name, kind, interface, imports, &digest, version, linked, manifest, log, first, ticker);
         plugin.try_out().map_err(LoadError::Trial)?;
         Ok(plugin)
     }

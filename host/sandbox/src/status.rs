@@ -25,6 +25,8 @@ pub struct PluginStatus {
     pub world: Option<String>,
     /// What it imports, and so may do: `log`, `directory`, interfaces of WASI.
     pub grants: Vec<String>,
+    /// The version that it gives itself.
+    pub version: Option<String>,
     /// SHA-256 of its file, in hexadecimal.
     pub sha256: Option<String>,
     /// Calls since it was loaded.

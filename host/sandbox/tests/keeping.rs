@@ -35,10 +35,10 @@ fn ask(host: &PluginHost, record_type: RecordType) -> Resolved {
 #[test]
 fn the_manifest_says_how_long() {
     let keep = |text: &str| Manifest::parse(text).map(|manifest| manifest.answers);
-    assert_eq!(keep(""), Ok(Keep::UntilRevision));
-    assert_eq!(keep("[cache]\nanswers = \"until-revision\""), Ok(Keep::UntilRevision));
-    assert_eq!(keep("[cache]\nanswers = \"never\""), Ok(Keep::Never));
-    assert_eq!(keep("[cache]\nanswers = 30"), Ok(Keep::For(Duration::from_secs(30))));
+    assert_eq!(keep(""), Ok(None));
+    assert_eq!(keep("[cache]\nanswers = \"until-revision\""), Ok(Some(Keep::UntilRevision)));
+    assert_eq!(keep("[cache]\nanswers = \"never\""), Ok(Some(Keep::Never)));
+    assert_eq!(keep("[cache]\nanswers = 30"), Ok(Some(Keep::For(Duration::from_secs(30)))));
     for wrong in ["0", "-1", "\"sometimes\"", "true", "4294967296"] {
         let problem = keep(&format!("[cache]\nanswers = {wrong}")).unwrap_err().to_string();
         assert!(problem.starts_with("line 2: answers must be"), "{wrong}: {problem}");

@@ -6,6 +6,7 @@ mod common;
 
 use common::guest::{self, CANNED, Naming};
 use servos_hostile_guests::code;
+use servos_sandbox::limits::CORE_INSTANCES;
 use servos_sandbox::{Fault, Kind, LoadError, Manifest, Plugin, Sandbox, Unanswered};
 
 fn load(wasm: &[u8]) -> Result<Plugin, LoadError> {
@@ -45,6 +46,27 @@ fn a_component_must_export_one_extension_point_of_this_version() {
         world guest { export servos:plugin/naming@0.1.0; export servos:plugin/policy@0.1.0; }";
     let wasm = code::component_of(&[&code::contract(), world], &code::module("", &two, &[], 4));
     assert_eq!(load(&wasm).unwrap_err(), LoadError::SeveralExtensionPoints);
+}
+
+#[test]
+fn a_hundred_core_instances_are_the_most() {
+    let with = |count: usize| {
+        let instances = "(core instance (instantiate $m))".repeat(count);
+        load(&wat::parse_str(format!("(component (core module $m) {instances})")).unwrap()).unwrap_err()
+    };
+    assert_eq!(with(CORE_INSTANCES), LoadError::NoExtensionPoint);
+    let refused = with(CORE_INSTANCES + 1);
+    assert!(matches!(&refused, LoadError::Compile(why) if why.contains("instances")), "{refused}");
+}
+
+#[test]
+fn answers_that_are_not_kept_have_no_cache() {
+    let manifest = Manifest::parse("[cache]\nanswers = 30").unwrap();
+    let load = |wasm: &[u8]| Sandbox::new(None).unwrap().load("test", wasm, &manifest).map(drop);
+    assert_eq!(load(&Naming::default().component()), Ok(()));
+    assert_eq!(load(&guest::weighting(&[1, 2])), Err(LoadError::NothingToKeep(Kind::Weighting)));
+    let refused = load(&guest::policy(&[(22, 22, "ssh")])).unwrap_err().to_string();
+    assert_eq!(refused, "is a policy plugin, whose answers are not kept: remove [cache] from its .toml");
 }
 
 #[test]

@@ -5,6 +5,7 @@ use std::process::Command;
 
 use anyhow::{Context, Result, bail};
 use serde_json::Value;
+use wasm_encoder::{ComponentSection as _, CustomSection};
 
 use crate::places;
 use crate::toolchains;
@@ -67,10 +68,13 @@ pub fn component(folder: &Path, file: &str) -> Result<()> {
     crate::command::run(&mut command)?;
     let products = places::guest_target().join("wasm32-unknown-unknown").join(library.profile);
     let built = products.join(format!("{}.wasm", library.name));
-    let bytes = std::fs::read(&built).with_context(|| format!("cannot read {}", built.display()))?;
+    let mut bytes = std::fs::read(&built).with_context(|| format!("cannot read {}", built.display()))?;
     if !bytes.starts_with(&COMPONENT) {
         bail!("{} is a core module and no component", built.display());
     }
+    // As `servos-plugin build` does.
+    let version = CustomSection { name: "version".into(), data: library.version.as_bytes().into() };
+    version.append_to_component(&mut bytes);
     keep(file, &bytes)
 }
 
@@ -78,6 +82,7 @@ pub fn component(folder: &Path, file: &str) -> Result<()> {
 struct Library {
     /// Of the file: the target's name with underscores.
     name: String,
+    version: String,
     /// `guest` is this workspace's own; a crate outside it has none of that name.
     profile: &'static str,
 }
@@ -104,7 +109,8 @@ impl Library {
         let name = targets.iter().find(is_cdylib).and_then(|target| target["name"].as_str());
         let name = name.with_context(|| format!("{} has no library of crate-type cdylib", manifest.display()))?;
         let ours = metadata["workspace_root"].as_str().map(Path::new) == Some(&places::root());
-        Ok(Self { name: name.replace('-', "_"), profile: if ours { "guest" } else { "release" } })
+        let version = package.and_then(|package| package["version"].as_str()).unwrap_or_default().to_owned();
+        Ok(Self { name: name.replace('-', "_"), version, profile: if ours { "guest" } else { "release" } })
     }
 }
 

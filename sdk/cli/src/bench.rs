@@ -8,11 +8,11 @@ use anyhow::{Context, Result, bail};
 use clap::Args;
 use serde::Serialize;
 use servos_conformance_kit::Latency;
+use servos_conformance_kit::files::PluginFiles;
 use servos_sandbox::naming::{Question, RecordType};
 use servos_sandbox::{Kind, Plugin, Sandbox, Unanswered};
 
 use crate::call::MeshArgument;
-use crate::files::PluginFiles;
 use crate::inspect::kib;
 use crate::limits::{BENCH_CALLS, BENCH_FOR, BENCH_STARTS, BENCH_WARM_UP};
 use crate::mesh_file::Mesh;

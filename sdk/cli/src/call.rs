@@ -7,12 +7,12 @@ use std::process::ExitCode;
 use anyhow::{Context, Result, bail};
 use clap::{Args, Subcommand, ValueEnum};
 use serde_json::{Value, json};
+use servos_conformance_kit::files::{self, PluginFiles};
 use servos_mesh::Service;
 use servos_sandbox::naming::{Answer, Outcome, Question as Asked, Rdata, RecordType};
 use servos_sandbox::policy::{Rule, Source};
 use servos_sandbox::{Kind, LogLine, Plugin, Sandbox, Unanswered};
 
-use crate::files::{self, PluginFiles};
 use crate::limits::MAX_MESH_BYTES;
 use crate::mesh_file::Mesh;
 use crate::templates::MESH;

@@ -7,10 +7,9 @@ use std::process::ExitCode;
 use anyhow::Result;
 use clap::Args;
 use serde::Serialize;
-use servos_sandbox::{Kind, contract_names};
+use servos_conformance_kit::files;
+use servos_sandbox::{Kind, contract_names, version};
 use wit_parser::decoding::{DecodedWasm, decode};
-
-use crate::files;
 
 /// First bytes of a core module: magic, version 1, layer 0.
 const CORE_MODULE: &[u8] = b"\0asm\x01\0\0\0";
@@ -35,6 +34,8 @@ struct Found {
     /// The world of the contract whose extension point it exports; none if it is no plugin.
     world: Option<String>,
     kind: Option<Kind>,
+    /// The version that it gives itself.
+    version: Option<String>,
     /// The interface of the extension point.
     interface: Option<String>,
     imports: Vec<String>,
@@ -62,6 +63,7 @@ pub fn main(arguments: &Arguments) -> Result<ExitCode> {
         file: arguments.plugin.clone(),
         bytes: wasm.len(),
         world: point.as_ref().map(|((kind, version), _)| contract_names::world(*kind, version)),
+        version: version::version(&wasm),
         kind: point.as_ref().map(|((kind, _), _)| *kind),
         interface: point.as_ref().map(|(_, name)| name.clone()),
         grants: imports.iter().filter_map(|name| contract_names::grant(name)).map(str::to_owned).collect(),
@@ -87,6 +89,7 @@ impl fmt::Display for Found {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(f, "file      {}, {}", self.file.display(), kib(self.bytes))?;
         writeln!(f, "world     {}", self.world.as_deref().unwrap_or("none of servos:plugin"))?;
+        writeln!(f, "version   {}", self.version.as_deref().unwrap_or("none"))?;
         writeln!(f, "exports   {}", listed(&self.exports))?;
         writeln!(f, "imports   {}", listed(&self.imports))?;
         write!(f, "grants    [grants] imports = {:?}", self.grants)

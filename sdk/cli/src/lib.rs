@@ -8,8 +8,6 @@
 mod bench;
 mod build;
 mod call;
-mod check;
-mod files;
 mod inspect;
 pub mod limits;
 pub mod mesh_file;
@@ -20,6 +18,7 @@ use std::process::ExitCode;
 
 use anyhow::Result;
 use clap::Subcommand;
+use servos_conformance_kit::check;
 
 /// What can be done with a plugin.
 #[derive(Debug, Subcommand)]

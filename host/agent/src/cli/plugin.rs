@@ -82,6 +82,7 @@ pub async fn show(socket: &Path, Name { name }: &Name, json: bool) -> Result<Exi
         ("origin", state(&plugin["origin"])),
         ("world", text(&plugin["world"])),
         ("grants", grants(plugin)),
+        ("version", text(&plugin["version"])),
         ("sha256", text(&plugin["sha256"])),
         ("calls", text(&plugin["calls"])),
         ("faults", faults(plugin)),

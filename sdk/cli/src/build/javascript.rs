@@ -6,11 +6,12 @@ use std::process::Command;
 use anyhow::{Context, Result, bail};
 use serde::Deserialize;
 
-use super::{Contract, Output, run, tool, world};
+use super::{Built, Contract, Output, run, tool, world};
 
 #[derive(Deserialize)]
 struct Package {
     name: String,
+    version: Option<String>,
     main: Option<String>,
     #[serde(rename = "servosPlugin")]
     plugin: Option<Plugin>,
@@ -21,8 +22,8 @@ struct Plugin {
     kind: Option<String>,
 }
 
-/// Builds. Gives the plugin's name; none if its sources are at fault.
-pub fn build(folder: &Path, output: &Output) -> Result<Option<String>> {
+/// Builds.
+pub fn build(folder: &Path, output: &Output) -> Result<Option<Built>> {
     let description = folder.join("package.json");
     let named = || description.display().to_string();
     let package: Package =
@@ -40,5 +41,5 @@ pub fn build(folder: &Path, output: &Output) -> Result<Option<String>> {
     command.arg("--js").arg(package.main.as_deref().unwrap_or("plugin.js")).arg("--output").arg(&path);
     // No clock, no randomness, no asynchronous calls: the agent offers none.
     command.args(["--sync", "--opt-size", "--stub-wasi"]).stdout(std::io::stderr());
-    Ok(run(&mut command)?.then_some(name))
+    Ok(run(&mut command)?.then_some(Built { name, version: package.version }))
 }

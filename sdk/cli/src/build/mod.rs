@@ -10,6 +10,8 @@ use std::process::{Command, ExitCode};
 
 use anyhow::{Context, Result, bail};
 use clap::Args;
+use servos_sandbox::version;
+use wasm_encoder::{ComponentSection as _, CustomSection};
 
 pub use python::COMPONENTIZE as COMPONENTIZE_PY;
 
@@ -31,8 +33,14 @@ pub struct Arguments {
     output: Option<PathBuf>,
 }
 
-/// A way to build: the file that tells the language, and what builds it. Gives the plugin's name.
-type Build = fn(&Path, &Output) -> Result<Option<String>>;
+/// A way to build: the file that tells the language, and what builds it. None: the sources are at fault.
+type Build = fn(&Path, &Output) -> Result<Option<Built>>;
+
+/// What a plugin's description says of it.
+struct Built {
+    name: String,
+    version: Option<String>,
+}
 
 /// In this order: a plugin in Rust may well have a package.json beside it.
 const LANGUAGES: [(&str, Build); 3] =
@@ -60,12 +68,17 @@ pub fn main(arguments: &Arguments) -> Result<ExitCode> {
         bail!("{} has none of {files}: make a plugin with `servos-plugin new`", arguments.folder.display());
     };
     let output = Output { folder: arguments.folder.clone(), given };
-    let Some(name) = build(&folder, &output)? else { return Ok(ExitCode::FAILURE) };
-    let path = output.path(&name);
-    let bytes = std::fs::read(&path).with_context(|| format!("cannot read {}", path.display()))?;
+    let Some(built) = build(&folder, &output)? else { return Ok(ExitCode::FAILURE) };
+    let path = output.path(&built.name);
+    let mut bytes = std::fs::read(&path).with_context(|| format!("cannot read {}", path.display()))?;
     if !bytes.starts_with(&COMPONENT) {
         eprintln!("servos-plugin: {} is no component", path.display());
         return Ok(ExitCode::FAILURE);
+    }
+    if let Some(version) = built.version.filter(|_| version::version(&bytes).is_none()) {
+        let section = CustomSection { name: version::SECTION.into(), data: version.as_bytes().into() };
+        section.append_to_component(&mut bytes);
+        std::fs::write(&path, &bytes).with_context(|| format!("cannot write {}", path.display()))?;
     }
     println!("{}, {}", path.display(), kib(bytes.len()));
     Ok(ExitCode::SUCCESS)

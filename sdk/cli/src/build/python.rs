@@ -6,7 +6,7 @@ use std::process::Command;
 use anyhow::{Context, Result, bail};
 use serde::Deserialize;
 
-use super::{Contract, Output, run, tool, world};
+use super::{Built, Contract, Output, run, tool, world};
 
 /// What makes components of Python, as `pip` takes it; the templates name the same.
 pub const COMPONENTIZE: &str = "componentize-py==0.25.1";
@@ -24,6 +24,7 @@ struct Description {
 #[derive(Deserialize)]
 struct Project {
     name: String,
+    version: Option<String>,
 }
 
 #[derive(Default, Deserialize)]
@@ -37,8 +38,8 @@ struct Plugin {
     kind: Option<String>,
 }
 
-/// Builds. Gives the plugin's name; none if its sources are at fault.
-pub fn build(folder: &Path, output: &Output) -> Result<Option<String>> {
+/// Builds.
+pub fn build(folder: &Path, output: &Output) -> Result<Option<Built>> {
     let file = folder.join("pyproject.toml");
     let named = || file.display().to_string();
     let described: Description =
@@ -52,11 +53,12 @@ pub fn build(folder: &Path, output: &Output) -> Result<Option<String>> {
         );
     };
     let contract = Contract::of(folder)?;
-    let path = std::path::absolute(output.path(&described.project.name))?;
+    let Project { name, version } = described.project;
+    let path = std::path::absolute(output.path(&name))?;
     let mut command = Command::new(tool);
     command.current_dir(folder).arg("--wit-path").arg(contract.path()).args(["--world", &world]);
     command.args(["componentize", MODULE, "-p", "."]);
     // No clock, no randomness: the agent offers none.
     command.arg("--stub-wasi").arg("--output").arg(&path).stdout(std::io::stderr());
-    Ok(run(&mut command)?.then_some(described.project.name))
+    Ok(run(&mut command)?.then_some(Built { name, version }))
 }

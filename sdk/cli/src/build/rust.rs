@@ -6,7 +6,7 @@ use std::process::Command;
 use anyhow::{Context, Result, bail};
 use serde::Deserialize;
 
-use super::{Output, run, rust_toolchain};
+use super::{Built, Output, run, rust_toolchain};
 
 #[derive(Deserialize)]
 struct Metadata {
@@ -17,6 +17,7 @@ struct Metadata {
 #[derive(Deserialize)]
 struct Package {
     name: String,
+    version: String,
     manifest_path: PathBuf,
     targets: Vec<Target>,
 }
@@ -27,8 +28,8 @@ struct Target {
     crate_types: Vec<String>,
 }
 
-/// Builds. Gives the plugin's name; none if its sources are at fault.
-pub fn build(folder: &Path, output: &Output) -> Result<Option<String>> {
+/// Builds.
+pub fn build(folder: &Path, output: &Output) -> Result<Option<Built>> {
     let toolchain = rust_toolchain::find()?;
     let metadata = metadata(folder)?;
     let manifest = folder.join("Cargo.toml");
@@ -48,7 +49,7 @@ pub fn build(folder: &Path, output: &Output) -> Result<Option<String>> {
     let built = metadata.target_directory.join(toolchain.target()).join("release").join(file);
     let path = output.path(&package.name);
     std::fs::copy(&built, &path).with_context(|| format!("cannot copy {} to {}", built.display(), path.display()))?;
-    Ok(Some(package.name))
+    Ok(Some(Built { name: package.name, version: Some(package.version) }))
 }
 
 fn metadata(folder: &Path) -> Result<Metadata> {

@@ -36,6 +36,7 @@ fn made(kind: &str, language: &str, native_tests: &str, question: &[&str]) -> se
     let inspected = succeed(&["inspect", "some-new-plugin.wasm", "--json"], &plugin);
     let inspected: serde_json::Value = serde_json::from_str(&inspected).unwrap();
     assert_eq!(inspected["kind"], kind);
+    assert_eq!(inspected["version"], "0.1.0");
     assert_eq!(inspected["world"], format!("servos:plugin/{kind}-plugin@0.1.0"));
     succeed(&["check", "some-new-plugin.wasm"], &plugin);
     let mut call = vec!["call", "some-new-plugin.wasm", "--mesh", "mesh.yaml", "--json"];
