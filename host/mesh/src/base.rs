@@ -1,7 +1,7 @@
 //! Indices over one whole [`MeshState`]: by address, by key and by name, in constant time.
 //!
 //! Costs beside the state's own 64 bytes a peer: a bitmap of 2^22 bits with ranks (544 KiB whatever the size of the
-//! mesh), and 4.5 bytes a peer for each of the two hash tables, which hold indices and no keys.
+//! mesh), and 5.4 bytes a peer for each of the two hash tables, which hold indices and no keys.
 
 use std::hash::BuildHasher;
 use std::sync::Arc;
