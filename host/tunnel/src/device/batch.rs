@@ -60,6 +60,11 @@ impl DatagramBatch {
         self.datagrams.is_empty()
     }
 
+    /// How many datagrams there are.
+    pub fn len(&self) -> usize {
+        self.datagrams.len()
+    }
+
     /// Forgets the datagrams, keeps the buffer.
     pub fn clear(&mut self) {
         self.used = 0;

@@ -17,6 +17,9 @@ use crate::offload::{Joined, Joiner};
 /// Bytes that one receive may give: a whole batch of segments.
 const RECEIVE: usize = 65_536;
 
+/// Messages that a receive is prepared for after a lone one: each costs, also where none comes.
+const FEW: usize = 4;
+
 /// Runs until the stop signal. Messages of handshakes go to `backlog`.
 pub(super) fn run(
     lane: &Lane,
@@ -32,8 +35,9 @@ pub(super) fn run(
     let mut arrived = Arrived::default();
     let mut joiner = Joiner::new(lane.queue.joinable());
     let mut out = DatagramBatch::default();
+    let mut room = BATCH_SIZE;
     loop {
-        match receive(end, &mut storage, &mut meta) {
+        match receive(end, &mut storage[..RECEIVE * room], &mut meta) {
             Ok(count) => {
                 let now = Instant::now();
                 for (at, (meta, bytes)) in meta.iter().zip(storage.chunks_exact_mut(RECEIVE)).take(count).enumerate() {
@@ -53,7 +57,11 @@ pub(super) fn run(
                     }
                 }
                 lane.wake_timers();
-                if stop.was_raised() {
+                // Of one alone the next is waited for at once: whom it woke may want this processor.
+                let is_lone = count == 1 && meta[0].len <= meta[0].stride;
+                room = if is_lone { FEW } else { BATCH_SIZE };
+                let stopped = if is_lone { waits(end, stop) } else { stop.was_raised() };
+                if stopped {
                     return;
                 }
             }
@@ -61,12 +69,17 @@ pub(super) fn run(
                 if !super::would_block(&error) {
                     tracing::debug!(%error, "a datagram could not be received");
                 }
-                if wait([(end.as_fd(), PollFlags::POLLIN), (stop.as_fd(), PollFlags::POLLIN)], None)[1] {
+                if waits(end, stop) {
                     return;
                 }
             }
         }
     }
+}
+
+/// Waits for datagrams; true for the stop signal.
+fn waits(end: &UdpEnd, stop: &Signal) -> bool {
+    wait([(end.as_fd(), PollFlags::POLLIN), (stop.as_fd(), PollFlags::POLLIN)], None)[1]
 }
 
 /// Writes the packets to the interface, joined.
@@ -93,9 +106,11 @@ fn write_one(lane: &Lane, storage: &[u8], joined: &Joined) -> io::Result<usize> 
 /// Slices of one write: header, first packet, payloads.
 const MAX_SLICES: usize = 2 + Joined::MAX_PAYLOADS;
 
+/// Receives as many messages as there is room for.
 fn receive(end: &UdpEnd, storage: &mut [u8], meta: &mut [RecvMeta; BATCH_SIZE]) -> io::Result<usize> {
+    let room = storage.len() / RECEIVE;
     let mut chunks = storage.chunks_exact_mut(RECEIVE);
     let mut slices: [IoSliceMut<'_>; BATCH_SIZE] =
         std::array::from_fn(|_| IoSliceMut::new(chunks.next().unwrap_or_default()));
-    end.receive(&mut slices, meta)
+    end.receive(&mut slices[..room], &mut meta[..room])
 }

@@ -10,7 +10,7 @@ use nix::poll::PollFlags;
 
 use super::{Lane, wait};
 use crate::device::DatagramBatch;
-use crate::limits::{BATCHES_IN_A_ROW, GATHER, LINK_DOWN_WAIT, MTU_LOOK};
+use crate::limits::{BATCHES_IN_A_ROW, CLOSE_WAKES, GATHER, LINK_DOWN_WAIT, MTU_LOOK};
 use crate::offload::{VirtioHeader, Whole};
 
 /// Bytes of the longest packet that the kernel hands over before segmentation, with its offload header.
@@ -35,7 +35,7 @@ fn pump(
 ) -> ControlFlow<()> {
     let counters = lane.device.live_counters();
     let mut outcome = Ok(());
-    let mut full = 0;
+    let (mut full, mut is_first) = (0, true);
     while full < BATCHES_IN_A_ROW {
         match lane.queue.read(buffer) {
             Ok((header, packet)) => {
@@ -44,6 +44,11 @@ fn pump(
                     mtu.look(lane);
                 }
                 take(lane, header, packet, out);
+                if std::mem::take(&mut is_first) && out.len() == 1 && !pace.is_busy() {
+                    // The next is waited for at once: whom this one wakes may want this processor.
+                    outcome = Err(io::ErrorKind::WouldBlock.into());
+                    break;
+                }
             }
             Err(error) => {
                 outcome = Err(error);
@@ -92,10 +97,13 @@ impl Pace {
 
     /// What is left of the time in which packets gather; none if the next is to be waited for.
     fn gathering(&self, now: Instant) -> Option<Duration> {
-        let (woke, before) = (self.woke?, self.before?);
-        let is_busy = woke.duration_since(before) < 2 * GATHER;
-        let rest = GATHER.saturating_sub(now.duration_since(woke));
-        (is_busy && !rest.is_zero()).then_some(rest)
+        let rest = GATHER.saturating_sub(now.duration_since(self.woke?));
+        (self.is_busy() && !rest.is_zero()).then_some(rest)
+    }
+
+    /// Whether the last wake followed the one before so closely that packets might gather.
+    fn is_busy(&self) -> bool {
+        self.woke.zip(self.before).is_some_and(|(woke, before)| woke.duration_since(before) < CLOSE_WAKES)
     }
 }
 
@@ -170,10 +178,10 @@ mod tests {
         assert_eq!(pace.gathering(start), None);
         pace.woke(start);
         assert_eq!(pace.gathering(start), None, "one wake says nothing");
-        pace.woke(micros(99));
-        assert_eq!(pace.gathering(micros(109)), Some(Duration::from_micros(40)));
-        assert_eq!(pace.gathering(micros(149)), None, "the time is over: the next is waited for");
-        pace.woke(micros(99 + 100));
-        assert_eq!(pace.gathering(micros(199)), None, "an answer a round trip later is not kept waiting");
+        pace.woke(micros(74));
+        assert_eq!(pace.gathering(micros(84)), Some(Duration::from_micros(40)));
+        assert_eq!(pace.gathering(micros(124)), None, "the time is over: the next is waited for");
+        pace.woke(micros(74 + 75));
+        assert_eq!(pace.gathering(micros(149)), None, "an answer a round trip later is not kept waiting");
     }
 }
