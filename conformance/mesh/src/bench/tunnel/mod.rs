@@ -38,6 +38,12 @@ pub struct Options {
     pub sheet: bool,
 }
 
+impl Options {
+    fn pace(self) -> &'static Pace {
+        if self.quick { &QUICK } else { &WHOLE }
+    }
+}
+
 /// How long and how often is measured.
 struct Pace {
     /// Rounds over all devices, in turn.
@@ -90,7 +96,7 @@ pub fn main(options: Options) -> ExitCode {
 }
 
 fn measure(options: Options) -> Result<Results> {
-    let pace = if options.quick { QUICK } else { WHOLE };
+    let pace = options.pace();
     let mut results = Results::default();
     let (others, left_out) = Device::others();
     left_out.into_iter().for_each(|why| results.leave_out(why));
@@ -100,7 +106,7 @@ fn measure(options: Options) -> Result<Results> {
         floor(&mut results)?;
         for device in &devices {
             eprintln!("round {round} of {}: {}", pace.rounds, device.name);
-            compare(device, &pace, &mut results)?;
+            compare(device, pace, &mut results)?;
             if round <= pace.flood_rounds {
                 // A bed of its own: a flood may leave a device in a state that no other figure should see.
                 note(device.name, "flood", &mut results, |results| flood::measure(device, pace.flood, results));
@@ -157,7 +163,7 @@ fn show(results: &Results, options: Options) -> Result<()> {
         print!("{}", report::table(&rows));
     }
     if options.sheet {
-        sheet::write(&rows, results)?;
+        sheet::write(&rows, results, options.pace())?;
     }
     Ok(())
 }

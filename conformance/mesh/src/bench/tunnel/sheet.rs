@@ -5,7 +5,7 @@ use std::path::Path;
 
 use anyhow::{Context, Result};
 
-use super::plot;
+use super::{Pace, plot};
 use crate::bench::machine_kind::{MachineKind, machine};
 use crate::bench::report::{HEADS, Row};
 use crate::bench::results::Results;
@@ -17,8 +17,8 @@ const PAGE: &str = "BENCHMARKS.md";
 const PLOT: &str = "benchmarks.svg";
 
 /// Writes page and plot.
-pub(super) fn write(rows: &[Row], results: &Results) -> Result<()> {
-    for (name, content) in [(PAGE, page(rows, results.left_out())), (PLOT, plot::svg(results))] {
+pub(super) fn write(rows: &[Row], results: &Results, pace: &Pace) -> Result<()> {
+    for (name, content) in [(PAGE, page(rows, results.left_out(), pace)), (PLOT, plot::svg(results))] {
         let path = Path::new(FOLDER).join(name);
         std::fs::write(&path, content).with_context(|| format!("cannot write {}", path.display()))?;
         eprintln!("wrote {}", path.display());
@@ -26,13 +26,15 @@ pub(super) fn write(rows: &[Row], results: &Results) -> Result<()> {
     Ok(())
 }
 
-fn page(rows: &[Row], left_out: &[String]) -> String {
+fn page(rows: &[Row], left_out: &[String], pace: &Pace) -> String {
+    let Pace { rounds, flood_rounds, large_rounds, .. } = pace;
     let MachineKind { processor, cores, kernel } = machine();
     let mut page = format!(
         "# Figures\n\n\
          Written by `cargo xtask bench tunnel --sheet`. All figures are of one run, in fresh network namespaces, each \
-         device on both sides, the devices in turn; medians of the rounds, with the least and the greatest. Only the \
-         ratios mean something on another machine.\n\n\
+         device on both sides, the devices in turn; medians of {rounds} rounds ({flood_rounds} of the flood, \
+         {large_rounds} with 4,194,302 peers), with the least and the greatest. Only the ratios mean something on \
+         another machine.\n\n\
          Machine: {processor}, {cores} cores, Linux {kernel}.\n\n\
          ![Bars of the main figures]({PLOT})\n\n"
     );
@@ -56,6 +58,7 @@ fn page(rows: &[Row], left_out: &[String]) -> String {
 
 #[cfg(test)]
 mod tests {
+    use super::super::WHOLE;
     use super::super::figure::{FIGURES, OURS, PEERS, RESIDENT};
     use super::*;
     use crate::bench::report;
@@ -65,7 +68,8 @@ mod tests {
         let mut results = Results::default();
         results.add(RESIDENT, OURS, 12.0);
         results.leave_out("gotatun: is not there".to_owned());
-        let page = page(&report::rows(&FIGURES, &PEERS, &results), results.left_out());
+        let page = page(&report::rows(&FIGURES, &PEERS, &results), results.left_out(), &WHOLE);
+        assert!(page.contains("medians of 3 rounds (1 of the flood, 1 with 4,194,302 peers)"), "{page}");
         assert!(
             page.contains(
                 "| resident memory after the TCP streams [MB] | 12.0 (12.0 … 12.0) | – | – | – | ≤ 20 | met |"
