@@ -7,17 +7,19 @@ use serde::Serialize;
 pub(super) struct MachineKind {
     pub(super) processor: String,
     pub(super) cores: usize,
+    /// Without what its distribution or owner added.
     pub(super) kernel: String,
 }
 
 /// This machine.
 pub(super) fn machine() -> MachineKind {
     let read = |path: &str| std::fs::read_to_string(path).unwrap_or_default();
+    let release = read("/proc/sys/kernel/osrelease");
     let processors = read("/proc/cpuinfo");
     let model = processors.lines().find_map(|line| line.strip_prefix("model name")?.split_once(": "));
     MachineKind {
         processor: model.map_or_else(|| "unknown".to_owned(), |(_, model)| model.to_owned()),
         cores: std::thread::available_parallelism().map_or(1, usize::from),
-        kernel: read("/proc/sys/kernel/osrelease").trim().to_owned(),
+        kernel: release.split(['-', '\n']).next().unwrap_or_default().to_owned(),
     }
 }
