@@ -94,8 +94,8 @@ pub enum Outcome {
     Answers(Vec<Answer>),
 }
 
-/// A naming plugin. It is its settings: read from the `[settings]` table of its file, or from an empty one if there is none.
-/// One that keeps something else says so with `#[serde(try_from = "Settings")]`.
+/// A naming plugin. It is its settings: read from the `[settings]` table of its file, or from an empty one if there is
+/// none. One that keeps something else says so with `#[serde(try_from = "Settings")]`.
 pub trait Naming: DeserializeOwned {
     /// Judges the settings, before anything is asked.
     ///

@@ -85,8 +85,8 @@ pub struct Context {
     pub proxy_ports: Vec<u16>,
 }
 
-/// A policy plugin. It is its settings: read from the `[settings]` table of its file, or from an empty one if there is none.
-/// One that keeps something else says so with `#[serde(try_from = "Settings")]`.
+/// A policy plugin. It is its settings: read from the `[settings]` table of its file, or from an empty one if there is
+/// none. One that keeps something else says so with `#[serde(try_from = "Settings")]`.
 pub trait Policy: DeserializeOwned {
     /// Judges the settings, before anything is asked.
     ///

@@ -13,8 +13,8 @@ pub struct Candidate {
     pub current_weight: Option<u16>,
 }
 
-/// A weighting plugin. It is its settings: read from the `[settings]` table of its file, or from an empty one if there is none.
-/// One that keeps something else says so with `#[serde(try_from = "Settings")]`.
+/// A weighting plugin. It is its settings: read from the `[settings]` table of its file, or from an empty one if there is
+/// none. One that keeps something else says so with `#[serde(try_from = "Settings")]`.
 pub trait Weighting: DeserializeOwned {
     /// Judges the settings, before anything is asked.
     ///
