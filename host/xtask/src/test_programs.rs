@@ -13,8 +13,8 @@ use crate::build::cargo;
 use crate::command::status;
 use crate::side_by_side::side_by_side;
 
-/// The crate whose tests wait longest. They are begun first, so that none is left to wait alone.
-const WAITS_LONGEST: &str = "conformance/mesh";
+/// The crates whose tests take longest. They are begun first, so that none is left to run alone.
+const LONGEST: [&str; 2] = ["sdk/cli", "conformance/mesh"];
 
 /// What became of a program.
 pub struct Run {
@@ -33,7 +33,9 @@ pub struct Run {
 pub fn run_all() -> Result<Vec<Run>> {
     let mut programs = built()?;
     ensure!(!programs.is_empty(), "no program of tests was built");
-    programs.sort_by_key(|program| !program.package.ends_with(WAITS_LONGEST));
+    programs.sort_by_key(|program| {
+        LONGEST.iter().position(|long| program.package.ends_with(long)).unwrap_or(LONGEST.len())
+    });
     Ok(side_by_side(&programs, Program::run))
 }
 
