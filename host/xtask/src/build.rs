@@ -42,9 +42,10 @@ pub fn all(release: bool) -> Result<()> {
     command::run(&mut cargo)
 }
 
-/// Cargo in the workspace, with build products in the cache.
+/// Cargo in the workspace, with build products in the cache; without those of incremental compilation, which are kept for
+/// each checkout and soon are most of it.
 pub fn cargo() -> Command {
     let mut cargo = Command::new("cargo");
-    cargo.current_dir(places::root()).env("CARGO_TARGET_DIR", places::target());
+    cargo.current_dir(places::root()).env("CARGO_TARGET_DIR", places::target()).env("CARGO_INCREMENTAL", "0");
     cargo
 }

@@ -173,8 +173,10 @@ fn crate_tool((name, version): (&str, &str), program: &str, environment: &[(&str
     }
     eprintln!("building {name} {version} (once, a few minutes) …");
     let mut command = Command::new("cargo");
-    command.args(["install", "--locked", name, "--version", version, "--root"]).arg(places::tools());
-    command.env("CARGO_TARGET_DIR", places::cache().join("tools-target")).envs(environment.iter().copied());
+    // They run for seconds: what optimising them takes is never had back.
+    command.args(["install", "--debug", "--locked", name, "--version", version, "--root"]).arg(places::tools());
+    command.env("CARGO_TARGET_DIR", places::cache().join("tools-target")).env("CARGO_PROFILE_DEV_DEBUG", "false");
+    command.envs(environment.iter().copied());
     run_quietly(&mut command, &places::cache().join(format!("log/{name}.log")))?;
     // Its build products are of no further use.
     let _ = std::fs::remove_dir_all(places::cache().join("tools-target"));
