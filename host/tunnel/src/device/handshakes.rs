@@ -77,7 +77,7 @@ impl Device {
         if !self.common.own.load().guard.is_for_us(message) {
             return drops.invalid_mac.one();
         }
-        let Some(cell) = self.session_of(receiver) else { return };
+        let Some(cell) = self.session_of(receiver, 1) else { return };
         let mut session = cell.lock();
         // Not counted against the handshakes a second: only what was asked for gets here.
         if session.is_gone() || !session.awaits(receiver) {
@@ -93,7 +93,7 @@ impl Device {
     fn handle_cookie(&self, now: Instant, receiver: u32, datagram: &[u8]) {
         let drops = &self.common.counters.drops;
         let Ok(reply) = <&[u8; COOKIE]>::try_from(datagram) else { return drops.malformed.one() };
-        let Some(cell) = self.session_of(receiver) else { return };
+        let Some(cell) = self.session_of(receiver, 1) else { return };
         let mut session = cell.lock();
         if !session.take_cookie(now, receiver, reply) {
             drops.invalid_handshake.one();

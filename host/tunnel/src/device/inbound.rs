@@ -12,7 +12,7 @@ use super::peers::Inadmissible;
 use super::session::SessionCell;
 use super::{DatagramBatch, Device, Endpoint, PeerId};
 use crate::limits::OVERHEAD;
-use crate::noise::{HEADER, Keypair, Message, Refused};
+use crate::noise::{HEADER, Keypair, Message, Refused, SIDE_BY_SIDE};
 
 /// What datagrams were.
 #[derive(Debug, Default)]
@@ -58,51 +58,76 @@ impl Device {
         }
         let mut run: Option<Run> = None;
         let mut at = base;
-        for datagram in bytes.chunks_mut(stride.max(1)) {
+        for some in bytes.chunks_mut(SIDE_BY_SIDE * stride.max(1)) {
             let here = at;
-            at += datagram.len();
-            match Message::of(datagram) {
-                Some(Message::Transport { receiver }) => {
-                    if run.as_ref().is_none_or(|run| run.receiver != receiver) {
-                        self.finish_run(now, source, run.take(), out);
-                        run = self.begin_run(receiver);
-                    }
-                    if let Some(run) = &mut run
-                        && let Some(packet) = self.open(now, run, datagram)
-                    {
-                        arrived.packets.push(here + packet.start..here + packet.end);
-                    }
-                    continue;
+            at += some.len();
+            if let Some(receiver) = one_receiver(some, stride) {
+                self.switch_run(now, source, &mut run, receiver, SIDE_BY_SIDE as u64, out);
+                let Some(run) = &mut run else { continue };
+                let outcomes = run.keypair.open_eight(now, some, stride);
+                for (nth, (datagram, outcome)) in some.chunks_exact(stride).zip(outcomes).enumerate() {
+                    let packet = self.admit(run, datagram, outcome);
+                    arrived.packets.extend(packet.map(|packet| shifted(packet, here + nth * stride)));
                 }
-                Some(_) => arrived.handshakes.extend(HandshakeMessage::of(source, datagram)),
-                None => drops.malformed.one(),
+                continue;
             }
-            self.finish_run(now, source, run.take(), out);
+            for (nth, datagram) in some.chunks_mut(stride.max(1)).enumerate() {
+                match Message::of(datagram) {
+                    Some(Message::Transport { receiver }) => {
+                        self.switch_run(now, source, &mut run, receiver, 1, out);
+                        let Some(run) = &mut run else { continue };
+                        let outcome = run.keypair.open(now, datagram);
+                        let packet = self.admit(run, datagram, outcome);
+                        arrived.packets.extend(packet.map(|packet| shifted(packet, here + nth * stride)));
+                        continue;
+                    }
+                    Some(_) => arrived.handshakes.extend(HandshakeMessage::of(source, datagram)),
+                    None => drops.malformed.one(),
+                }
+                self.finish_run(now, source, run.take(), out);
+            }
         }
         self.finish_run(now, source, run, out);
     }
 
-    /// Finds the keypair of a receiver index. That there is none is counted.
-    fn begin_run(&self, receiver: u32) -> Option<Run> {
-        let cell = self.session_of(receiver)?;
+    /// Goes on with the run of a receiver index, or begins it for `count` messages.
+    fn switch_run(
+        &self,
+        now: Instant,
+        source: Endpoint,
+        run: &mut Option<Run>,
+        receiver: u32,
+        count: u64,
+        out: &mut DatagramBatch,
+    ) {
+        if run.as_ref().is_none_or(|run| run.receiver != receiver) {
+            self.finish_run(now, source, run.take(), out);
+            *run = self.begin_run(receiver, count);
+        }
+    }
+
+    /// Finds the keypair of a receiver index. That there is none is counted, for as many messages.
+    fn begin_run(&self, receiver: u32, count: u64) -> Option<Run> {
+        let drops = &self.common.counters.drops;
+        let cell = self.session_of(receiver, count)?;
         let session = cell.lock();
         if session.is_gone() {
-            self.common.counters.drops.unknown_receiver.one();
+            drops.unknown_receiver.add(count);
             return None;
         }
         let (keypair, peer) = (session.keypair(receiver), session.peer());
         drop(session);
         let Some(keypair) = keypair else {
-            self.common.counters.drops.no_keypair.one();
+            drops.no_keypair.add(count);
             return None;
         };
         Some(Run { receiver, cell, keypair, peer, bytes: 0, data: false, admitted: None })
     }
 
-    /// Opens a message; where its packet lies in it, if it has one that its peer may send.
-    fn open(&self, now: Instant, run: &mut Run, datagram: &mut [u8]) -> Option<Range<usize>> {
+    /// Takes what came of opening a message; where its packet lies in it, if it has one that its peer may send.
+    fn admit(&self, run: &mut Run, datagram: &[u8], outcome: Result<(), Refused>) -> Option<Range<usize>> {
         let counters = &self.common.counters;
-        match run.keypair.open(now, datagram) {
+        match outcome {
             Ok(()) => {}
             Err(Refused::NoKeypair) => {
                 counters.drops.no_keypair.one();
@@ -151,12 +176,29 @@ impl Device {
         }
     }
 
-    /// The session that a receiver index belongs to. That there is none is counted.
-    pub(super) fn session_of(&self, receiver: u32) -> Option<SessionCell> {
+    /// The session that a receiver index belongs to. That there is none is counted, for as many messages.
+    pub(super) fn session_of(&self, receiver: u32, count: u64) -> Option<SessionCell> {
         let cell = self.sessions.read().by_slot(receiver >> 8);
         if cell.is_none() {
-            self.common.counters.drops.unknown_receiver.one();
+            self.common.counters.drops.unknown_receiver.add(count);
         }
         cell
     }
+}
+
+/// The receiver index of [`SIDE_BY_SIDE`] transport messages of one size; `None` for what is anything else.
+fn one_receiver(datagrams: &[u8], stride: usize) -> Option<u32> {
+    if stride == 0 || datagrams.len() < SIDE_BY_SIDE * stride {
+        return None;
+    }
+    let mut receivers = datagrams.chunks_exact(stride).map(|datagram| match Message::of(datagram) {
+        Some(Message::Transport { receiver }) => Some(receiver),
+        _ => None,
+    });
+    let first = receivers.next().flatten()?;
+    receivers.all(|other| other == Some(first)).then_some(first)
+}
+
+fn shifted(range: Range<usize>, by: usize) -> Range<usize> {
+    range.start + by..range.end + by
 }

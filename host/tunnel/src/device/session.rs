@@ -20,7 +20,8 @@ use super::session_timers::{Duty, SessionTimers};
 use super::{Common, Endpoint, SessionStatus, TunnelEvent};
 use crate::limits::{OVERHEAD, ROAMED_FRESH};
 use crate::noise::{
-    COOKIE, HEADER, INITIATION, Initiation, Keypair, PeerMacs, PresharedKey, RESPONSE, Received, Refused, SessionKeys,
+    COOKIE, HEADER, INITIATION, Initiation, Keypair, PeerMacs, PresharedKey, RESPONSE, Received, Refused, SIDE_BY_SIDE,
+    SessionKeys,
 };
 
 /// After so many tries the endpoint of the peer's record is tried in place of one that it had roamed to.
@@ -88,19 +89,29 @@ pub(super) struct Sealer {
 impl Sealer {
     /// Seals all of them, in order.
     pub(super) fn seal_all<P: Packets + ?Sized>(mut self, packets: &P, out: &mut DatagramBatch) {
-        for at in 0..packets.count() {
-            self.seal(packets.length(at), |room| packets.write(at, room), out);
+        let mut at = 0;
+        while at < packets.count() {
+            let length = packets.length(at);
+            let same = (at..packets.count()).take_while(|next| packets.length(*next) == length);
+            // So few that what is written is still at hand where it is sealed.
+            let count = same.take(SIDE_BY_SIDE).count();
+            self.seal(length, count, |nth, room| packets.write(at + nth, room), out);
+            at += count;
         }
     }
 
-    fn seal(&mut self, length: usize, write: impl FnOnce(&mut [u8]), out: &mut DatagramBatch) {
+    /// Seals `count` packets of `length` bytes.
+    fn seal(&mut self, length: usize, count: usize, write: impl Fn(usize, &mut [u8]), out: &mut DatagramBatch) {
         let padded = padded_length(length, self.mtu);
-        let message = out.room(padded + OVERHEAD);
-        write(&mut message[HEADER..HEADER + length]);
-        message[HEADER + length..HEADER + padded].fill(0);
-        self.keypair.seal(self.counter, message);
-        self.counter += 1;
-        out.commit(self.endpoint, padded + OVERHEAD);
+        let size = padded + OVERHEAD;
+        let messages = out.room(size * count);
+        for (nth, message) in messages.chunks_exact_mut(size).enumerate() {
+            write(nth, &mut message[HEADER..HEADER + length]);
+            message[HEADER + length..HEADER + padded].fill(0);
+        }
+        self.keypair.seal(self.counter, messages, size);
+        self.counter += count as u64;
+        (0..count).for_each(|_| out.commit(self.endpoint, size));
     }
 }
 
@@ -493,7 +504,7 @@ impl Session {
     /// An empty message.
     fn keepalive(&mut self, common: &Common, now: Instant, out: &mut DatagramBatch) {
         let (Some(endpoint), Some((keypair, counter))) = (self.endpoint, self.reserve(now, 1)) else { return };
-        Sealer { keypair, counter, endpoint, mtu: 0 }.seal(0, |_| {}, out);
+        Sealer { keypair, counter, endpoint, mtu: 0 }.seal(0, 1, |_, _| {}, out);
         self.tx_bytes += OVERHEAD as u64;
         self.timers.on_answer_sent(now);
         common.counters.keepalives_sent.one();

@@ -5,16 +5,17 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
-use ring::aead::{Aad, CHACHA20_POLY1305, LessSafeKey, Nonce, UnboundKey};
 
 use super::handshake::SessionKeys;
 use super::message::HEADER;
-use super::wiped::Wiped;
+use super::transport_key::{TAG, TransportKey};
 use super::{Refused, ReplayWindow};
 use crate::limits::{OVERHEAD, REJECT_AFTER_MESSAGES, REJECT_AFTER_TIME};
 
-/// Bytes of the tag behind a sealed packet.
-const TAG: usize = OVERHEAD - HEADER;
+const _: () = assert!(HEADER + TAG == OVERHEAD);
+
+/// Messages that are sealed, or opened, in less time together than one by one.
+pub(crate) const SIDE_BY_SIDE: usize = 8;
 
 /// A keypair that was agreed.
 pub(crate) struct Keypair {
@@ -24,8 +25,8 @@ pub(crate) struct Keypair {
     pub(crate) initiator: bool,
     peer_index: u32,
     born: Instant,
-    sealing: Wiped<LessSafeKey>,
-    opening: Wiped<LessSafeKey>,
+    sealing: TransportKey,
+    opening: TransportKey,
     /// Counter of the next message to be sealed.
     next: AtomicU64,
     window: Mutex<ReplayWindow>,
@@ -33,17 +34,13 @@ pub(crate) struct Keypair {
 
 impl Keypair {
     pub(crate) fn new(now: Instant, index: u32, initiator: bool, keys: &SessionKeys) -> Self {
-        let key = |bytes: &[u8; 32]| {
-            let key = UnboundKey::new(&CHACHA20_POLY1305, bytes).expect("32 bytes are a key");
-            Wiped::new(LessSafeKey::new(key))
-        };
         Self {
             index,
             initiator,
             peer_index: keys.peer_index,
             born: now,
-            sealing: key(&keys.sealing),
-            opening: key(&keys.opening),
+            sealing: TransportKey::new(&keys.sealing),
+            opening: TransportKey::new(&keys.opening),
             next: AtomicU64::new(0),
             window: Mutex::default(),
         }
@@ -77,16 +74,34 @@ impl Keypair {
         taken.ok()
     }
 
-    /// Seals a message in place: `message` is the room for the header, the packet, and room for the tag.
-    pub(crate) fn seal(&self, counter: u64, message: &mut [u8]) {
-        let Some((head, rest)) = message.split_first_chunk_mut::<HEADER>() else { return };
-        let Some((packet, tag)) = rest.split_last_chunk_mut::<TAG>() else { return };
+    /// Seals messages of `size` bytes in place, with counters from `first` on: each is the room for the header, the
+    /// packet, and room for the tag.
+    pub(crate) fn seal(&self, first: u64, messages: &mut [u8], size: usize) {
+        let mut counters = first..;
+        let mut eights = messages.chunks_exact_mut(SIDE_BY_SIDE * size);
+        for eight in &mut eights {
+            let (mut numbers, mut packets, mut tags) =
+                ([0; 8], <[&mut [u8]; 8]>::default(), <[&mut [u8]; 8]>::default());
+            for (at, (message, counter)) in eight.chunks_exact_mut(size).zip(&mut counters).enumerate() {
+                numbers[at] = counter;
+                (packets[at], tags[at]) = self.begin(counter, message);
+            }
+            let sealed = self.sealing.seal_eight(&numbers, packets);
+            tags.into_iter().zip(sealed).for_each(|(tag, sealed)| tag.copy_from_slice(&sealed));
+        }
+        for (message, counter) in eights.into_remainder().chunks_exact_mut(size).zip(counters) {
+            let (packet, tag) = self.begin(counter, message);
+            tag.copy_from_slice(&self.sealing.seal(counter, packet));
+        }
+    }
+
+    /// Writes the header of a message. Returns its packet and the room for the tag.
+    fn begin<'a>(&self, counter: u64, message: &'a mut [u8]) -> (&'a mut [u8], &'a mut [u8]) {
+        let (head, rest) = message.split_at_mut(HEADER);
         head[..4].copy_from_slice(&4_u32.to_le_bytes());
         head[4..8].copy_from_slice(&self.peer_index.to_le_bytes());
         head[8..].copy_from_slice(&counter.to_le_bytes());
-        let sealed = self.sealing.seal_in_place_separate_tag(nonce(counter), Aad::empty(), packet);
-        // Refused are only packets of more than 256 GiB.
-        tag.copy_from_slice(sealed.expect("packets are short").as_ref());
+        rest.split_at_mut(rest.len() - TAG)
     }
 
     /// Opens a message in place: the packet, with its padding, is where [`HEADER`] bytes come before it and the tag
@@ -95,27 +110,55 @@ impl Keypair {
         if !self.is_alive(now) {
             return Err(Refused::NoKeypair);
         }
-        let (head, sealed) = message.split_first_chunk_mut::<HEADER>().ok_or(Refused::Invalid)?;
-        let counter =
-            u64::from_le_bytes([head[8], head[9], head[10], head[11], head[12], head[13], head[14], head[15]]);
-        if counter >= REJECT_AFTER_MESSAGES {
+        let (counter, sealed) = split(message)?;
+        if !self.opening.open(counter, sealed) {
             return Err(Refused::Invalid);
         }
-        self.opening.open_in_place(nonce(counter), Aad::empty(), sealed).map_err(|_| Refused::Invalid)?;
         if self.window.lock().note(counter) { Ok(()) } else { Err(Refused::Replayed) }
     }
+
+    /// Opens [`SIDE_BY_SIDE`] messages of `size` bytes in place, as if one after the other.
+    pub(crate) fn open_eight(&self, now: Instant, messages: &mut [u8], size: usize) -> [Result<(), Refused>; 8] {
+        if !self.is_alive(now) {
+            return [Err(Refused::NoKeypair); 8];
+        }
+        let (mut counters, mut sealed) = ([0; 8], <[&mut [u8]; 8]>::default());
+        for (at, message) in messages.chunks_exact_mut(size).take(8).enumerate() {
+            match split(message) {
+                Ok(split) => (counters[at], sealed[at]) = split,
+                // One that is no message of ours is enough: they are looked at one by one.
+                Err(_) => return self.open_each(now, messages, size),
+            }
+        }
+        let opened = self.opening.open_eight(&counters, sealed);
+        let mut window = self.window.lock();
+        std::array::from_fn(|at| match opened[at] {
+            false => Err(Refused::Invalid),
+            true if window.note(counters[at]) => Ok(()),
+            true => Err(Refused::Replayed),
+        })
+    }
+
+    fn open_each(&self, now: Instant, messages: &mut [u8], size: usize) -> [Result<(), Refused>; 8] {
+        let mut results = [Err(Refused::Invalid); 8];
+        for (result, message) in results.iter_mut().zip(messages.chunks_exact_mut(size)) {
+            *result = self.open(now, message);
+        }
+        results
+    }
+}
+
+/// A message's counter, and what is behind its header.
+fn split(message: &mut [u8]) -> Result<(u64, &mut [u8]), Refused> {
+    let (head, sealed) = message.split_first_chunk_mut::<HEADER>().ok_or(Refused::Invalid)?;
+    let counter = u64::from_le_bytes([head[8], head[9], head[10], head[11], head[12], head[13], head[14], head[15]]);
+    if counter < REJECT_AFTER_MESSAGES && sealed.len() >= TAG { Ok((counter, sealed)) } else { Err(Refused::Invalid) }
 }
 
 impl std::fmt::Debug for Keypair {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Keypair").field("index", &self.index).finish_non_exhaustive()
     }
-}
-
-fn nonce(counter: u64) -> Nonce {
-    let mut nonce = [0; 12];
-    nonce[4..].copy_from_slice(&counter.to_le_bytes());
-    Nonce::assume_unique_for_key(nonce)
 }
 
 #[cfg(test)]
@@ -136,7 +179,8 @@ mod tests {
     fn message(keypair: &Keypair, counter: u64) -> Vec<u8> {
         let mut message = vec![0; OVERHEAD + 32];
         message[HEADER..HEADER + 32].fill(0x5a);
-        keypair.seal(counter, &mut message);
+        let size = message.len();
+        keypair.seal(counter, &mut message, size);
         message
     }
 
@@ -157,6 +201,37 @@ mod tests {
             assert_eq!(other.open(now, &mut changed), Err(Refused::Invalid), "byte {at}");
         }
         assert_eq!(one.open(now, &mut sealed.clone()), Err(Refused::Invalid), "its own");
+    }
+
+    #[test]
+    fn many_are_sealed_as_one_is_and_opened_once() {
+        let now = Instant::now();
+        let (one, other) = pair(now);
+        for (size, count) in [(OVERHEAD, 8), (OVERHEAD + 64, 19), (OVERHEAD + 1_420, 24), (OVERHEAD + 8_900, 9)] {
+            let first = one.reserve(count).expect("it is young");
+            let mut messages = vec![0x5a; size * count as usize];
+            one.seal(first, &mut messages, size);
+            let alone = messages.chunks_exact(size).zip(first..).all(|(sealed, counter)| {
+                let mut message = vec![0x5a; size];
+                one.seal(counter, &mut message, size);
+                message == sealed
+            });
+            assert!(alone, "{count} of {size} bytes");
+            for eight in messages.chunks_exact_mut(SIDE_BY_SIDE * size) {
+                let mut changed = eight.to_vec();
+                changed[3 * size + size / 2] ^= 1;
+                changed[5 * size + 8..][..8].copy_from_slice(&u64::MAX.to_le_bytes());
+                let mut expected = [Ok(()); 8];
+                (expected[3], expected[5]) = (Err(Refused::Invalid), Err(Refused::Invalid));
+                assert_eq!(other.open_eight(now, &mut changed, size), expected, "{size} bytes");
+                let mut replayed = [Err(Refused::Replayed); 8];
+                (replayed[3], replayed[5]) = (Ok(()), Ok(()));
+                assert_eq!(other.open_eight(now, &mut eight.to_vec(), size), replayed, "{size} bytes");
+                assert!(changed[..size][HEADER..size - TAG].iter().all(|byte| *byte == 0x5a));
+                let late = now + REJECT_AFTER_TIME;
+                assert_eq!(other.open_eight(late, eight, size), [Err(Refused::NoKeypair); 8]);
+            }
+        }
     }
 
     #[test]

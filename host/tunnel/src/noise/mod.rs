@@ -5,7 +5,7 @@
 //! | the handshake (paper §5.4.1–5.4.3) | `handshake.rs` | `snow`, the Noise library, with our curve (`curve.rs`) and cipher (`cipher.rs`) |
 //! | MACs and cookies (§5.4.4, §5.4.7) | `macs.rs` | BLAKE2s, XChaCha20-Poly1305 |
 //! | who may ask for a handshake, and how often (§5.3) | `guard.rs` | |
-//! | sealing and opening in place (§5.4.6) | `keypair.rs`, `replay_window.rs` | `ring` |
+//! | sealing and opening in place (§5.4.6) | `keypair.rs`, `replay_window.rs`, `transport_key.rs` | `ring`; for full packets, where the processor has the vectors, `wide` |
 
 mod cipher;
 mod curve;
@@ -15,11 +15,14 @@ mod keypair;
 mod macs;
 mod message;
 mod replay_window;
+mod transport_key;
+#[cfg(target_arch = "x86_64")]
+mod wide;
 mod wiped;
 
 pub(crate) use guard::{Addressed, Admission, Guard};
 pub(crate) use handshake::{Initiation, PresharedKey, Received, SessionKeys, Tai64n};
-pub(crate) use keypair::Keypair;
+pub(crate) use keypair::{Keypair, SIDE_BY_SIDE};
 pub(crate) use macs::PeerMacs;
 pub(crate) use message::{COOKIE, HEADER, INITIATION, Message, RESPONSE};
 pub(crate) use replay_window::ReplayWindow;

@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use super::checksum::{pseudo_header, sum};
+use super::checksum::{copy_and_sum, pseudo_header, sum};
 use super::{
     IPV4_HEAD, IPV6_HEAD, TCP, TCP_CHECKSUM, TCP_HEAD, UDP, UDP_CHECKSUM, UDP_HEAD, VirtioHeader, flag, put16, put32,
     word16, word32,
@@ -109,7 +109,8 @@ impl Packets for Whole<'_> {
         let Some(cut) = self.cut else { return room.copy_from_slice(self.packet) };
         let (begin, payload) = cut.payload(self.packet, at);
         room[..cut.head].copy_from_slice(&self.packet[..cut.head]);
-        room[cut.head..].copy_from_slice(&self.packet[begin..begin + payload]);
+        // All heads have an even length, so that the sums of head and payload can be added.
+        let of_payload = copy_and_sum(&self.packet[begin..begin + payload], &mut room[cut.head..]);
         let (network, transport) = room.split_at_mut(cut.transport);
         let length = transport.len();
         let (addresses, protocol) = if cut.is_ipv6 {
@@ -140,7 +141,8 @@ impl Packets for Whole<'_> {
             UDP_CHECKSUM
         };
         put16(transport, field, 0);
-        let checksum = !sum(transport, pseudo);
+        let head = &transport[..cut.head - cut.transport];
+        let checksum = !sum(head, pseudo + u64::from(of_payload));
         put16(transport, field, if checksum == 0 { 0xffff } else { checksum });
     }
 }

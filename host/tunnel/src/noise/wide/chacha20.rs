@@ -1,0 +1,250 @@
+//! ChaCha20 (RFC 8439 §2.3): a vector holds one word of the state for each of 8 or 16 blocks, and both kinds of vector
+//! are worked on side by side where 24 blocks are wanted: they do not wait for each other, and fill all registers.
+
+use std::arch::x86_64::*;
+
+use super::{load, store};
+
+/// Bytes of a block.
+pub(super) const BLOCK: usize = 64;
+
+/// Blocks of a message of 1,420 bytes, padded, and of its one-time key.
+pub(super) const BLOCKS: usize = 24;
+
+/// "expand 32-byte k".
+const CONSTANTS: [u32; 4] = [0x6170_7865, 0x3320_646e, 0x7962_2d32, 0x6b20_6574];
+
+/// The state before the rounds: of the block with number `block`, with WireGuard's nonce (paper §5.4.6): 4 bytes of
+/// zeros, the counter little endian.
+pub(super) fn state(key: &[u8; 32], counter: u64, block: u32) -> [u32; 16] {
+    let mut state = [0; 16];
+    state[..4].copy_from_slice(&CONSTANTS);
+    for (word, bytes) in state[4..12].iter_mut().zip(key.chunks_exact(4)) {
+        *word = u32::from_le_bytes([bytes[0], bytes[1], bytes[2], bytes[3]]);
+    }
+    state[12] = block;
+    state[14] = counter as u32;
+    state[15] = (counter >> 32) as u32;
+    state
+}
+
+/// A column round and a diagonal round, of quarter rounds on the words that are named.
+macro_rules! double_round {
+    ($step:ident) => {
+        $step!(0 4 8 12, 1 5 9 13, 2 6 10 14, 3 7 11 15);
+        $step!(0 5 10 15, 1 6 11 12, 2 7 8 13, 3 4 9 14);
+    };
+}
+
+/// Quarter rounds (§2.1) on words of one state or two, each with the instructions for its vectors.
+macro_rules! quarter_rounds {
+    ([$($state:tt),+] $($a:literal $b:literal $c:literal $d:literal),+) => {
+        quarter_rounds!(@half 16 ($([$a $b $d])+) $($state)+);
+        quarter_rounds!(@half 12 ($([$c $d $b])+) $($state)+);
+        quarter_rounds!(@half 8 ($([$a $b $d])+) $($state)+);
+        quarter_rounds!(@half 7 ($([$c $d $b])+) $($state)+);
+    };
+    (@half $by:literal $words:tt $($state:tt)+) => {
+        $(quarter_rounds!(@step $by $words $state);)+
+    };
+    (@step $by:literal ($([$sum:literal $term:literal $mixed:literal])+) ($x:ident $add:ident $xor:ident $rotate:ident)) => {
+        $($x[$sum] = $add($x[$sum], $x[$term]);)+
+        $($x[$mixed] = $rotate::<$by>($xor($x[$mixed], $x[$sum]));)+
+    };
+}
+
+/// The first blocks of a stream: `blocks` of them or more.
+#[target_feature(enable = "avx512f,avx512vl")]
+#[inline]
+pub(super) fn begin(key: &[u8; 32], counter: u64, blocks: usize, stream: &mut [__m512i; BLOCKS]) {
+    let state = state(key, counter, 0);
+    let Some((first, last)) = stream.split_first_chunk_mut::<16>() else { return };
+    if blocks <= 8 {
+        first[..8].copy_from_slice(&eight(&state));
+    } else {
+        let (sixteen, eight) = twenty_four(&state);
+        *first = sixteen;
+        last.copy_from_slice(&eight);
+    }
+}
+
+/// Covers a text with the stream from block `first` on, or uncovers it.
+#[target_feature(enable = "avx512f,avx512bw,avx512vl")]
+pub(super) fn cover(key: &[u8; 32], counter: u64, first: u32, text: &mut [u8]) {
+    let mut state = state(key, counter, first);
+    for part in text.chunks_mut(BLOCKS * BLOCK) {
+        if part.len() <= 8 * BLOCK {
+            xor(part, &eight(&state));
+        } else {
+            let (sixteen, eight) = twenty_four(&state);
+            match part.split_first_chunk_mut() {
+                Some((head, rest)) => {
+                    xor_whole(head, &sixteen);
+                    xor(rest, &eight);
+                }
+                None => xor(part, &sixteen),
+            }
+        }
+        state[12] += BLOCKS as u32;
+    }
+}
+
+/// The first half of block 0 for each of eight counters: four words of 64 bits, a lane each.
+#[target_feature(enable = "avx512f,avx512vl")]
+pub(super) fn one_time_keys(key: &[u8; 32], counters: &[u64; 8]) -> [__m512i; 4] {
+    let mut before = spread_8(&state(key, 0, 0), 0);
+    before[12] = _mm256_setzero_si256();
+    // SAFETY: they are as long as a vector.
+    let counters = unsafe { _mm512_loadu_si512(counters.as_ptr().cast()) };
+    before[14] = _mm512_cvtepi64_epi32(counters);
+    before[15] = _mm512_cvtepi64_epi32(_mm512_srli_epi64::<32>(counters));
+    let x = rounds_8(before);
+    let word = |at: usize| _mm512_cvtepu32_epi64(_mm256_add_epi32(x[at], before[at]));
+    let pair = |at: usize| _mm512_or_si512(word(at), _mm512_slli_epi64::<32>(word(at + 1)));
+    [pair(0), pair(2), pair(4), pair(6)]
+}
+
+#[target_feature(enable = "avx512f,avx512vl")]
+#[inline]
+fn rounds_8(mut x: [__m256i; 16]) -> [__m256i; 16] {
+    macro_rules! step { ($($words:tt)*) => {
+        quarter_rounds!([(x _mm256_add_epi32 _mm256_xor_si256 _mm256_rol_epi32)] $($words)*)
+    } }
+    for _ in 0..10 {
+        double_round!(step);
+    }
+    x
+}
+
+/// Blocks `state[12]` and the 7 after it.
+#[target_feature(enable = "avx512f,avx512vl")]
+#[inline]
+fn eight(state: &[u32; 16]) -> [__m512i; 8] {
+    let before = spread_8(state, 0);
+    blocks_of_8(rounds_8(before), before)
+}
+
+/// Blocks `state[12]` and the 23 after it.
+#[target_feature(enable = "avx512f,avx512vl")]
+#[inline]
+fn twenty_four(state: &[u32; 16]) -> ([__m512i; 16], [__m512i; 8]) {
+    let (mut x, mut y) = (spread_16(state), spread_8(state, 16));
+    macro_rules! step { ($($words:tt)*) => {
+        quarter_rounds!([
+            (x _mm512_add_epi32 _mm512_xor_si512 _mm512_rol_epi32),
+            (y _mm256_add_epi32 _mm256_xor_si256 _mm256_rol_epi32)
+        ] $($words)*)
+    } }
+    for _ in 0..10 {
+        double_round!(step);
+    }
+    // Spread again in place of kept: all registers are in use.
+    (blocks_of_16(x, spread_16(state)), blocks_of_8(y, spread_8(state, 16)))
+}
+
+#[target_feature(enable = "avx512f")]
+#[inline]
+fn spread_16(state: &[u32; 16]) -> [__m512i; 16] {
+    let mut x = [_mm512_setzero_si512(); 16];
+    for (vector, word) in x.iter_mut().zip(state) {
+        *vector = _mm512_set1_epi32(word.cast_signed());
+    }
+    let numbers = _mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15);
+    x[12] = _mm512_add_epi32(x[12], numbers);
+    x
+}
+
+#[target_feature(enable = "avx512f,avx512vl")]
+#[inline]
+fn spread_8(state: &[u32; 16], first: i32) -> [__m256i; 16] {
+    let mut x = [_mm256_setzero_si256(); 16];
+    for (vector, word) in x.iter_mut().zip(state) {
+        *vector = _mm256_set1_epi32(word.cast_signed());
+    }
+    let numbers = _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7);
+    x[12] = _mm256_add_epi32(x[12], _mm256_add_epi32(numbers, _mm256_set1_epi32(first)));
+    x
+}
+
+/// From a vector a word to a vector a block; `before` is added to `x`, as the last step of the block function.
+#[target_feature(enable = "avx512f")]
+#[inline]
+fn blocks_of_16(x: [__m512i; 16], before: [__m512i; 16]) -> [__m512i; 16] {
+    let mut fours = [_mm512_setzero_si512(); 16];
+    for at in (0..16).step_by(4) {
+        let word = |more: usize| _mm512_add_epi32(x[at + more], before[at + more]);
+        let (low, high) = (_mm512_unpacklo_epi32(word(0), word(1)), _mm512_unpackhi_epi32(word(0), word(1)));
+        let (low2, high2) = (_mm512_unpacklo_epi32(word(2), word(3)), _mm512_unpackhi_epi32(word(2), word(3)));
+        // Quarter `q` of vector `v` holds words `at..at + 4` of block `4 q + v`.
+        fours[at] = _mm512_unpacklo_epi64(low, low2);
+        fours[at + 1] = _mm512_unpackhi_epi64(low, low2);
+        fours[at + 2] = _mm512_unpacklo_epi64(high, high2);
+        fours[at + 3] = _mm512_unpackhi_epi64(high, high2);
+    }
+    let mut blocks = [_mm512_setzero_si512(); 16];
+    for v in 0..4 {
+        let [a, b, c, d] = [fours[v], fours[4 + v], fours[8 + v], fours[12 + v]];
+        let (ab01, ab23) = (_mm512_shuffle_i32x4::<0x44>(a, b), _mm512_shuffle_i32x4::<0xee>(a, b));
+        let (cd01, cd23) = (_mm512_shuffle_i32x4::<0x44>(c, d), _mm512_shuffle_i32x4::<0xee>(c, d));
+        blocks[v] = _mm512_shuffle_i32x4::<0x88>(ab01, cd01);
+        blocks[4 + v] = _mm512_shuffle_i32x4::<0xdd>(ab01, cd01);
+        blocks[8 + v] = _mm512_shuffle_i32x4::<0x88>(ab23, cd23);
+        blocks[12 + v] = _mm512_shuffle_i32x4::<0xdd>(ab23, cd23);
+    }
+    blocks
+}
+
+#[target_feature(enable = "avx512f,avx512vl")]
+#[inline]
+fn blocks_of_8(x: [__m256i; 16], before: [__m256i; 16]) -> [__m512i; 8] {
+    let mut fours = [_mm256_setzero_si256(); 16];
+    for at in (0..16).step_by(4) {
+        let word = |more: usize| _mm256_add_epi32(x[at + more], before[at + more]);
+        let (low, high) = (_mm256_unpacklo_epi32(word(0), word(1)), _mm256_unpackhi_epi32(word(0), word(1)));
+        let (low2, high2) = (_mm256_unpacklo_epi32(word(2), word(3)), _mm256_unpackhi_epi32(word(2), word(3)));
+        fours[at] = _mm256_unpacklo_epi64(low, low2);
+        fours[at + 1] = _mm256_unpackhi_epi64(low, low2);
+        fours[at + 2] = _mm256_unpacklo_epi64(high, high2);
+        fours[at + 3] = _mm256_unpackhi_epi64(high, high2);
+    }
+    let mut blocks = [_mm512_setzero_si512(); 8];
+    let whole = |low, high| _mm512_inserti64x4::<1>(_mm512_castsi256_si512(low), high);
+    for v in 0..4 {
+        let [a, b, c, d] = [fours[v], fours[4 + v], fours[8 + v], fours[12 + v]];
+        let (ab0, cd0) = (_mm256_permute2x128_si256::<0x20>(a, b), _mm256_permute2x128_si256::<0x20>(c, d));
+        let (ab1, cd1) = (_mm256_permute2x128_si256::<0x31>(a, b), _mm256_permute2x128_si256::<0x31>(c, d));
+        blocks[v] = whole(ab0, cd0);
+        blocks[4 + v] = whole(ab1, cd1);
+    }
+    blocks
+}
+
+/// Changes `text` by as much of the stream as it is long; `stream` is at least as long.
+#[target_feature(enable = "avx512f,avx512bw")]
+#[inline]
+pub(super) fn xor(text: &mut [u8], stream: &[__m512i]) {
+    debug_assert!(text.len() <= stream.len() * BLOCK, "the stream is shorter than the text");
+    let (whole, rest) = text.as_chunks_mut::<BLOCK>();
+    for (text, block) in whole.iter_mut().zip(stream) {
+        store(text, _mm512_xor_si512(load(text), *block));
+    }
+    if !rest.is_empty() {
+        let mask = (1 << rest.len()) - 1;
+        // SAFETY: only the bytes of the mask, which are the text's, are touched.
+        unsafe {
+            let before = _mm512_maskz_loadu_epi8(mask, rest.as_ptr().cast());
+            _mm512_mask_storeu_epi8(rest.as_mut_ptr().cast(), mask, _mm512_xor_si512(before, stream[whole.len()]));
+        }
+    }
+}
+
+/// The same for 16 blocks, out of registers.
+#[target_feature(enable = "avx512f")]
+#[inline]
+fn xor_whole(text: &mut [u8; 16 * BLOCK], stream: &[__m512i; 16]) {
+    let (blocks, _) = text.as_chunks_mut::<BLOCK>();
+    for at in 0..16 {
+        let changed = _mm512_xor_si512(load(&blocks[at]), stream[at]);
+        store(&mut blocks[at], changed);
+    }
+}

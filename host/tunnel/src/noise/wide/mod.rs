@@ -1,0 +1,168 @@
+//! ChaCha20-Poly1305 (RFC 8439 §2.8) without additional data, in vectors of 512 bits: for x86-64 with AVX-512 and its
+//! 52-bit multiplication (AMD since Zen 4, Intel since Ice Lake). Eight full packets together take 0.57 of the time of
+//! `ring`, which has no such code, one takes 0.67; one short packet is faster with `ring`.
+//!
+//! Its time depends on lengths alone: there is neither branch nor index on a key or text. A stream that is left on the
+//! stack says no more than the packet that it covered.
+
+mod chacha20;
+mod poly1305;
+
+use std::arch::x86_64::*;
+
+use subtle::ConstantTimeEq as _;
+
+use chacha20::{BLOCK, BLOCKS};
+
+/// Bytes of a tag.
+pub(super) const TAG: usize = 16;
+
+/// The proof that this machine has the instructions.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Wide(());
+
+impl Wide {
+    /// Whether one text of so many bytes takes less time than with `ring`. Eight always do.
+    pub(super) fn is_worth(self, length: usize) -> bool {
+        // Beyond 7 blocks the stream is made of 24.
+        matches!(length, 256..=448 | 900..)
+    }
+
+    /// `None` where the processor, or the system, has not all that it takes.
+    pub(super) fn of_this_machine() -> Option<Self> {
+        let has = is_x86_feature_detected!("avx512f")
+            && is_x86_feature_detected!("avx512bw")
+            && is_x86_feature_detected!("avx512vl")
+            && is_x86_feature_detected!("avx512ifma");
+        has.then_some(Self(()))
+    }
+
+    /// Seals `text`, of 128 bytes at least, in place, with WireGuard's nonce of `counter`.
+    pub(super) fn seal(self, key: &[u8; 32], counter: u64, text: &mut [u8]) -> [u8; TAG] {
+        // SAFETY: `self` was made where the instructions are there.
+        unsafe { seal(key, counter, text) }
+    }
+
+    /// Opens `text`, of 128 bytes at least, in place. `false`, and the text as it was, unless it is what was sealed.
+    #[must_use]
+    pub(super) fn open(self, key: &[u8; 32], counter: u64, text: &mut [u8], tag: &[u8; TAG]) -> bool {
+        // SAFETY: as above.
+        unsafe { open(key, counter, text, tag) }
+    }
+
+    /// Seals eight texts of one length in place, each with its counter.
+    pub(super) fn seal_eight(self, key: &[u8; 32], counters: &[u64; 8], texts: [&mut [u8]; 8]) -> [[u8; TAG]; 8] {
+        // SAFETY: as above.
+        unsafe { seal_eight(key, counters, texts) }
+    }
+
+    /// Opens eight texts of one length in place. Those that are not what was sealed are left as they were, and `false`.
+    #[must_use]
+    pub(super) fn open_eight(
+        self,
+        key: &[u8; 32],
+        counters: &[u64; 8],
+        texts: [&mut [u8]; 8],
+        tags: &[[u8; TAG]; 8],
+    ) -> [bool; 8] {
+        // SAFETY: as above.
+        unsafe { open_eight(key, counters, texts, tags) }
+    }
+}
+
+#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512ifma")]
+fn seal(key: &[u8; 32], counter: u64, text: &mut [u8]) -> [u8; TAG] {
+    let stream = Stream::new(key, counter, text.len());
+    stream.cover(text);
+    poly1305::tag(stream.one_time_key(), text)
+}
+
+#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512ifma")]
+fn open(key: &[u8; 32], counter: u64, text: &mut [u8], tag: &[u8; TAG]) -> bool {
+    let stream = Stream::new(key, counter, text.len());
+    let is_right = poly1305::tag(stream.one_time_key(), text).ct_eq(tag).into();
+    if is_right {
+        stream.cover(text);
+    }
+    is_right
+}
+
+#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512ifma")]
+fn seal_eight(key: &[u8; 32], counters: &[u64; 8], mut texts: [&mut [u8]; 8]) -> [[u8; TAG]; 8] {
+    let keys = chacha20::one_time_keys(key, counters);
+    for (counter, text) in counters.iter().zip(&mut texts) {
+        chacha20::cover(key, *counter, 1, text);
+    }
+    poly1305::tags_of_eight(&keys, &texts.map(|text| &*text))
+}
+
+#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512ifma")]
+fn open_eight(key: &[u8; 32], counters: &[u64; 8], texts: [&mut [u8]; 8], tags: &[[u8; TAG]; 8]) -> [bool; 8] {
+    let keys = chacha20::one_time_keys(key, counters);
+    let ours = poly1305::tags_of_eight(&keys, &texts.each_ref().map(|text| &**text));
+    let mut are_right = [false; 8];
+    for (at, text) in texts.into_iter().enumerate() {
+        are_right[at] = ours[at].ct_eq(&tags[at]).into();
+        if are_right[at] {
+            chacha20::cover(key, counters[at], 1, text);
+        }
+    }
+    are_right
+}
+
+/// The stream of one message.
+struct Stream<'a> {
+    key: &'a [u8; 32],
+    counter: u64,
+    /// Its first blocks: the one-time key, and what covers most messages whole.
+    first: [__m512i; BLOCKS],
+}
+
+impl<'a> Stream<'a> {
+    /// As much of it as covers a text of `length` bytes, or the beginning of one that is longer than most networks carry.
+    #[target_feature(enable = "avx512f,avx512vl")]
+    #[inline]
+    fn new(key: &'a [u8; 32], counter: u64, length: usize) -> Self {
+        let mut first = [_mm512_setzero_si512(); BLOCKS];
+        chacha20::begin(key, counter, 1 + length.div_ceil(BLOCK), &mut first);
+        Self { key, counter, first }
+    }
+
+    /// r and s of the tag.
+    #[target_feature(enable = "avx512f")]
+    #[inline]
+    fn one_time_key(&self) -> [u64; 4] {
+        let mut words = [0_u64; 8];
+        // SAFETY: it is as long as a vector.
+        unsafe { _mm512_storeu_si512(words.as_mut_ptr().cast(), self.first[0]) };
+        let [r0, r1, s0, s1, ..] = words;
+        [r0, r1, s0, s1]
+    }
+
+    /// Covers a text, or uncovers it.
+    #[target_feature(enable = "avx512f,avx512bw,avx512vl")]
+    #[inline]
+    fn cover(&self, text: &mut [u8]) {
+        let (head, rest) = text.split_at_mut(text.len().min((BLOCKS - 1) * BLOCK));
+        chacha20::xor(head, &self.first[1..]);
+        if !rest.is_empty() {
+            chacha20::cover(self.key, self.counter, BLOCKS as u32, rest);
+        }
+    }
+}
+
+/// 64 bytes as a vector.
+#[target_feature(enable = "avx512f")]
+#[inline]
+fn load(bytes: &[u8; 64]) -> __m512i {
+    // SAFETY: they are as many as a vector has.
+    unsafe { _mm512_loadu_si512(bytes.as_ptr().cast()) }
+}
+
+/// A vector as 64 bytes.
+#[target_feature(enable = "avx512f")]
+#[inline]
+fn store(bytes: &mut [u8; 64], vector: __m512i) {
+    // SAFETY: they are as many as a vector has.
+    unsafe { _mm512_storeu_si512(bytes.as_mut_ptr().cast(), vector) };
+}
