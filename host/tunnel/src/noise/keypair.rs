@@ -123,7 +123,7 @@ impl Keypair {
             return [Err(Refused::NoKeypair); 8];
         }
         let (mut counters, mut sealed) = ([0; 8], <[&mut [u8]; 8]>::default());
-        for (at, message) in messages.chunks_exact_mut(size).take(8).enumerate() {
+        for (at, message) in messages.chunks_exact_mut(size).take(SIDE_BY_SIDE).enumerate() {
             match split(message) {
                 Ok(split) => (counters[at], sealed[at]) = split,
                 // One that is no message of ours is enough: they are looked at one by one.

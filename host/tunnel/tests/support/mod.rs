@@ -192,10 +192,15 @@ impl World {
 
     /// Hands a datagram to a node, past the network.
     pub fn deliver(&mut self, to: usize, datagram: &Datagram) {
+        self.deliver_joined(to, std::slice::from_ref(datagram));
+    }
+
+    /// Hands datagrams of one source and one length to a node in one receive, past the network.
+    pub fn deliver_joined(&mut self, to: usize, datagrams: &[Datagram]) {
         let (mut arrived, mut out) = (Arrived::default(), DatagramBatch::default());
         let node = &mut self.nodes[to];
-        let (mut bytes, source) = (datagram.bytes.clone(), Endpoint::received(datagram.from, None));
-        let stride = bytes.len();
+        let mut bytes: Vec<u8> = datagrams.iter().flat_map(|datagram| datagram.bytes.clone()).collect();
+        let (source, stride) = (Endpoint::received(datagrams[0].from, None), datagrams[0].bytes.len());
         node.device.handle_datagrams(self.now, source, &mut bytes, stride, 0, &mut arrived, &mut out);
         for message in &arrived.handshakes {
             node.device.handle_handshake(self.now, message, &mut out);

@@ -3,7 +3,9 @@
 
 use std::arch::x86_64::*;
 
-use super::{load, store};
+use zeroize::Zeroizing;
+
+use super::{load, quarters, store};
 
 /// Bytes of a block.
 pub(super) const BLOCK: usize = 64;
@@ -16,8 +18,8 @@ const CONSTANTS: [u32; 4] = [0x6170_7865, 0x3320_646e, 0x7962_2d32, 0x6b20_6574]
 
 /// The state before the rounds: of the block with number `block`, with WireGuard's nonce (paper §5.4.6): 4 bytes of
 /// zeros, the counter little endian.
-pub(super) fn state(key: &[u8; 32], counter: u64, block: u32) -> [u32; 16] {
-    let mut state = [0; 16];
+fn state(key: &[u8; 32], counter: u64, block: u32) -> Zeroizing<[u32; 16]> {
+    let mut state = Zeroizing::new([0; 16]);
     state[..4].copy_from_slice(&CONSTANTS);
     for (word, bytes) in state[4..12].iter_mut().zip(key.chunks_exact(4)) {
         *word = u32::from_le_bytes([bytes[0], bytes[1], bytes[2], bytes[3]]);
@@ -183,13 +185,8 @@ fn blocks_of_16(x: [__m512i; 16], before: [__m512i; 16]) -> [__m512i; 16] {
     }
     let mut blocks = [_mm512_setzero_si512(); 16];
     for v in 0..4 {
-        let [a, b, c, d] = [fours[v], fours[4 + v], fours[8 + v], fours[12 + v]];
-        let (ab01, ab23) = (_mm512_shuffle_i32x4::<0x44>(a, b), _mm512_shuffle_i32x4::<0xee>(a, b));
-        let (cd01, cd23) = (_mm512_shuffle_i32x4::<0x44>(c, d), _mm512_shuffle_i32x4::<0xee>(c, d));
-        blocks[v] = _mm512_shuffle_i32x4::<0x88>(ab01, cd01);
-        blocks[4 + v] = _mm512_shuffle_i32x4::<0xdd>(ab01, cd01);
-        blocks[8 + v] = _mm512_shuffle_i32x4::<0x88>(ab23, cd23);
-        blocks[12 + v] = _mm512_shuffle_i32x4::<0xdd>(ab23, cd23);
+        let words = [fours[v], fours[4 + v], fours[8 + v], fours[12 + v]];
+        [blocks[v], blocks[4 + v], blocks[8 + v], blocks[12 + v]] = quarters(words);
     }
     blocks
 }

@@ -5,7 +5,7 @@ use std::arch::x86_64::*;
 
 use subtle::{Choice, ConditionallySelectable as _};
 
-use super::load;
+use super::{load, quarters};
 
 /// Bytes of a block, and of a group of eight.
 const BLOCK: usize = 16;
@@ -170,7 +170,7 @@ pub(super) fn tags_of_eight(keys: &[__m512i; 4], texts: &[&[u8]; 8]) -> [[u8; 16
     let above = _mm512_set1_epi64(ABOVE);
     let mut total = [_mm512_setzero_si512(); 3];
     for at in (0..length - length % FOUR).step_by(FOUR) {
-        let [first, second, third, fourth] = blocks_of(texts, at, u64::MAX);
+        let [first, second, third, fourth] = blocks_of(texts, at, FOUR);
         for (one, other) in [(first, second), (third, fourth)] {
             let (one, other) = (numbers(one.0, one.1, above), numbers(other.0, other.1, above));
             total = Products::none().and(other, &r1).and(plus(total, one), &r2).settle();
@@ -178,7 +178,7 @@ pub(super) fn tags_of_eight(keys: &[__m512i; 4], texts: &[&[u8]; 8]) -> [[u8; 16
     }
     let rest = length % FOUR;
     if rest > 0 {
-        let blocks = blocks_of(texts, length - rest, (1 << rest) - 1);
+        let blocks = blocks_of(texts, length - rest, rest);
         for (low, high) in blocks.into_iter().take(rest.div_ceil(BLOCK)) {
             total = times(plus(total, numbers(low, high, above)), &r1);
         }
@@ -198,34 +198,21 @@ pub(super) fn tags_of_eight(keys: &[__m512i; 4], texts: &[&[u8]; 8]) -> [[u8; 16
     })
 }
 
-/// Four blocks of each of eight texts from byte `at` on, those that `mask` has: lower and upper halves, a lane a text. All
-/// have the bytes of the mask.
+/// Four blocks of each of eight texts, of the 1 to 64 bytes from `at` on, then zeros: lower and upper halves, a lane a
+/// text.
 #[target_feature(enable = "avx512f,avx512bw")]
 #[inline]
-fn blocks_of(texts: &[&[u8]; 8], at: usize, mask: u64) -> [(__m512i, __m512i); 4] {
+fn blocks_of(texts: &[&[u8]; 8], at: usize, length: usize) -> [(__m512i, __m512i); 4] {
     let mut rows = [_mm512_setzero_si512(); 8];
     for (row, text) in rows.iter_mut().zip(texts) {
-        // SAFETY: only the bytes of the mask are read, which whoever calls has seen to be the text's.
-        *row = unsafe { _mm512_maskz_loadu_epi8(mask, text[at..].as_ptr().cast()) };
+        let bytes = &text[at..at + length];
+        // SAFETY: only the bytes of the mask are read, which are these.
+        *row = unsafe { _mm512_maskz_loadu_epi8(u64::MAX >> (FOUR - bytes.len()), bytes.as_ptr().cast()) };
     }
     let low = |at: usize| _mm512_unpacklo_epi64(rows[at], rows[at + 1]);
     let high = |at: usize| _mm512_unpackhi_epi64(rows[at], rows[at + 1]);
     let (low, high) = (quarters([low(0), low(2), low(4), low(6)]), quarters([high(0), high(2), high(4), high(6)]));
     [(low[0], high[0]), (low[1], high[1]), (low[2], high[2]), (low[3], high[3])]
-}
-
-/// The first quarters of four vectors as one, the second, and so on.
-#[target_feature(enable = "avx512f")]
-#[inline]
-fn quarters([a, b, c, d]: [__m512i; 4]) -> [__m512i; 4] {
-    let (ab01, ab23) = (_mm512_shuffle_i32x4::<0x44>(a, b), _mm512_shuffle_i32x4::<0xee>(a, b));
-    let (cd01, cd23) = (_mm512_shuffle_i32x4::<0x44>(c, d), _mm512_shuffle_i32x4::<0xee>(c, d));
-    [
-        _mm512_shuffle_i32x4::<0x88>(ab01, cd01),
-        _mm512_shuffle_i32x4::<0xdd>(ab01, cd01),
-        _mm512_shuffle_i32x4::<0x88>(ab23, cd23),
-        _mm512_shuffle_i32x4::<0xdd>(ab23, cd23),
-    ]
 }
 
 /// The polynomial of the text at r: limbs, carries not settled.
@@ -332,7 +319,12 @@ mod tests {
     fn ours(key: [u64; 4], text: &[u8]) -> Option<[u8; 16]> {
         Wide::of_this_machine()?;
         // SAFETY: the machine has the instructions.
-        Some(unsafe { tag(key, text) })
+        let (alone, eight) = unsafe {
+            let keys = key.map(|word| _mm512_set1_epi64(word.cast_signed()));
+            (tag(key, text), tags_of_eight(&keys, &[text; 8]))
+        };
+        assert_eq!(eight, [alone; 8], "{} bytes", text.len());
+        Some(alone)
     }
 
     /// Words with long rows of ones and zeros, where carries go far.
