@@ -1,8 +1,8 @@
-//! Datagrams that one receive gives together, of which eight at a time are opened side by side.
+//! Datagrams that one receive gives together, of which up to eight are opened side by side.
 
 mod support;
 
-use support::{Datagram, World};
+use support::{Datagram, World, packet_of};
 
 /// Two nodes with a session, and messages of one to the other that the network did not carry; their marks count up.
 fn messages(count: u32) -> (World, Vec<Datagram>) {
@@ -18,7 +18,7 @@ fn messages(count: u32) -> (World, Vec<Datagram>) {
     (world, messages)
 }
 
-const COUNTS: [u32; 7] = [1, 7, 8, 9, 16, 23, 24];
+const COUNTS: [u32; 10] = [1, 2, 3, 4, 7, 8, 9, 16, 23, 24];
 
 #[test]
 fn all_arrive_in_order_and_once() {
@@ -29,6 +29,19 @@ fn all_arrive_in_order_and_once() {
         world.deliver_joined(1, &messages);
         assert_eq!(world.nodes[1].marks().len(), count as usize, "{count} together, again");
         assert_eq!(world.nodes[1].device.counters().drops.invalid_transport, u64::from(count));
+    }
+}
+
+#[test]
+fn a_shorter_last_one_arrives_behind_them() {
+    for count in COUNTS {
+        let (mut world, mut messages) = messages(count);
+        let (source, target) = (world.nodes[0].server.address.ipv4(), world.nodes[1].server.address.ipv4());
+        world.send_packet(0, packet_of(source, target, count, 40));
+        messages.extend(world.seen.pop());
+        assert!(messages[count as usize].bytes.len() < messages[0].bytes.len());
+        world.deliver_joined(1, &messages);
+        assert_eq!(world.nodes[1].marks(), Vec::from_iter(0..=count), "{count} together");
     }
 }
 

@@ -58,20 +58,23 @@ impl Device {
         }
         let mut run: Option<Run> = None;
         let mut at = base;
-        for some in bytes.chunks_mut(SIDE_BY_SIDE * stride.max(1)) {
+        let stride = stride.clamp(1, bytes.len().max(1));
+        let (whole, shorter) = bytes.split_at_mut(bytes.len() - bytes.len() % stride);
+        let shorter = Some(shorter).filter(|shorter| !shorter.is_empty());
+        for some in whole.chunks_mut(SIDE_BY_SIDE * stride).chain(shorter) {
             let here = at;
             at += some.len();
             if let Some(receiver) = one_receiver(some, stride) {
-                self.switch_run(now, source, &mut run, receiver, SIDE_BY_SIDE as u64, out);
+                self.switch_run(now, source, &mut run, receiver, (some.len() / stride) as u64, out);
                 let Some(run) = &mut run else { continue };
-                let outcomes = run.keypair.open_eight(now, some, stride);
+                let outcomes = run.keypair.open_several(now, some, stride);
                 for (nth, (datagram, outcome)) in some.chunks_exact(stride).zip(outcomes).enumerate() {
                     let packet = self.admit(run, datagram, outcome);
                     arrived.packets.extend(packet.map(|packet| shifted(packet, here + nth * stride)));
                 }
                 continue;
             }
-            for (nth, datagram) in some.chunks_mut(stride.max(1)).enumerate() {
+            for (nth, datagram) in some.chunks_mut(stride).enumerate() {
                 match Message::of(datagram) {
                     Some(Message::Transport { receiver }) => {
                         self.switch_run(now, source, &mut run, receiver, 1, out);
@@ -186,9 +189,9 @@ impl Device {
     }
 }
 
-/// The receiver index of [`SIDE_BY_SIDE`] transport messages of one size; `None` for what is anything else.
+/// The receiver index of several transport messages of one size; `None` for one alone, and what is anything else.
 fn one_receiver(datagrams: &[u8], stride: usize) -> Option<u32> {
-    if stride == 0 || datagrams.len() < SIDE_BY_SIDE * stride {
+    if datagrams.len() < 2 * stride {
         return None;
     }
     let mut receivers = datagrams.chunks_exact(stride).map(|datagram| match Message::of(datagram) {

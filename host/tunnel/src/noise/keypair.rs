@@ -78,20 +78,16 @@ impl Keypair {
     /// packet, and room for the tag.
     pub(crate) fn seal(&self, first: u64, messages: &mut [u8], size: usize) {
         let mut counters = first..;
-        let mut eights = messages.chunks_exact_mut(SIDE_BY_SIDE * size);
-        for eight in &mut eights {
+        for some in messages.chunks_mut(SIDE_BY_SIDE * size) {
             let (mut numbers, mut packets, mut tags) =
                 ([0; 8], <[&mut [u8]; 8]>::default(), <[&mut [u8]; 8]>::default());
-            for (at, (message, counter)) in eight.chunks_exact_mut(size).zip(&mut counters).enumerate() {
+            let count = some.len() / size;
+            for (at, (message, counter)) in some.chunks_exact_mut(size).zip(&mut counters).enumerate() {
                 numbers[at] = counter;
                 (packets[at], tags[at]) = self.begin(counter, message);
             }
-            let sealed = self.sealing.seal_eight(&numbers, packets);
-            tags.into_iter().zip(sealed).for_each(|(tag, sealed)| tag.copy_from_slice(&sealed));
-        }
-        for (message, counter) in eights.into_remainder().chunks_exact_mut(size).zip(counters) {
-            let (packet, tag) = self.begin(counter, message);
-            tag.copy_from_slice(&self.sealing.seal(counter, packet));
+            let sealed = self.sealing.seal_several(&numbers[..count], &mut packets[..count]);
+            tags.into_iter().zip(sealed).take(count).for_each(|(tag, sealed)| tag.copy_from_slice(&sealed));
         }
     }
 
@@ -117,20 +113,21 @@ impl Keypair {
         if self.window.lock().note(counter) { Ok(()) } else { Err(Refused::Replayed) }
     }
 
-    /// Opens [`SIDE_BY_SIDE`] messages of `size` bytes in place, as if one after the other.
-    pub(crate) fn open_eight(&self, now: Instant, messages: &mut [u8], size: usize) -> [Result<(), Refused>; 8] {
+    /// Opens up to [`SIDE_BY_SIDE`] messages of `size` bytes in place, as if one after the other.
+    pub(crate) fn open_several(&self, now: Instant, messages: &mut [u8], size: usize) -> [Result<(), Refused>; 8] {
         if !self.is_alive(now) {
             return [Err(Refused::NoKeypair); 8];
         }
-        let (mut counters, mut sealed) = ([0; 8], <[&mut [u8]; 8]>::default());
-        for (at, message) in messages.chunks_exact_mut(size).take(SIDE_BY_SIDE).enumerate() {
+        let (mut counters, mut sealed, mut count) = ([0; 8], <[&mut [u8]; 8]>::default(), 0);
+        for message in messages.chunks_exact_mut(size).take(SIDE_BY_SIDE) {
             match split(message) {
-                Ok(split) => (counters[at], sealed[at]) = split,
+                Ok(split) => (counters[count], sealed[count]) = split,
                 // One that is no message of ours is enough: they are looked at one by one.
                 Err(_) => return self.open_each(now, messages, size),
             }
+            count += 1;
         }
-        let opened = self.opening.open_eight(&counters, sealed);
+        let opened = self.opening.open_several(&counters[..count], &mut sealed[..count]);
         let mut window = self.window.lock();
         std::array::from_fn(|at| match opened[at] {
             false => Err(Refused::Invalid),
@@ -217,19 +214,23 @@ mod tests {
                 message == sealed
             });
             assert!(alone, "{count} of {size} bytes");
-            for eight in messages.chunks_exact_mut(SIDE_BY_SIDE * size) {
-                let mut changed = eight.to_vec();
-                changed[3 * size + size / 2] ^= 1;
-                changed[5 * size + 8..][..8].copy_from_slice(&u64::MAX.to_le_bytes());
-                let mut expected = [Ok(()); 8];
-                (expected[3], expected[5]) = (Err(Refused::Invalid), Err(Refused::Invalid));
-                assert_eq!(other.open_eight(now, &mut changed, size), expected, "{size} bytes");
-                let mut replayed = [Err(Refused::Replayed); 8];
-                (replayed[3], replayed[5]) = (Ok(()), Ok(()));
-                assert_eq!(other.open_eight(now, &mut eight.to_vec(), size), replayed, "{size} bytes");
-                assert!(changed[..size][HEADER..size - TAG].iter().all(|byte| *byte == 0x5a));
+            for some in messages.chunks_mut(SIDE_BY_SIDE * size) {
+                let count = some.len() / size;
+                let (damaged, beyond) = (count / 2, count - 1);
+                let mut changed = some.to_vec();
+                changed[damaged * size + size / 2] ^= 1;
+                changed[beyond * size + 8..][..8].copy_from_slice(&u64::MAX.to_le_bytes());
+                let (mut expected, mut replayed) = ([Ok(()); 8], [Err(Refused::Replayed); 8]);
+                (expected[damaged], expected[beyond]) = (Err(Refused::Invalid), Err(Refused::Invalid));
+                (replayed[damaged], replayed[beyond]) = (Ok(()), Ok(()));
+                let outcomes = other.open_several(now, &mut changed, size);
+                assert_eq!(outcomes[..count], expected[..count], "{count} of {size} bytes");
+                let outcomes = other.open_several(now, &mut some.to_vec(), size);
+                assert_eq!(outcomes[..count], replayed[..count], "{count} of {size} bytes");
+                let opened = &changed[..size][HEADER..size - TAG];
+                assert!(damaged == 0 || opened.iter().all(|byte| *byte == 0x5a), "{count} of {size} bytes");
                 let late = now + REJECT_AFTER_TIME;
-                assert_eq!(other.open_eight(late, eight, size), [Err(Refused::NoKeypair); 8]);
+                assert_eq!(other.open_several(late, some, size)[..count], [Err(Refused::NoKeypair); 8][..count]);
             }
         }
     }

@@ -44,11 +44,14 @@ impl TransportKey {
         tag
     }
 
-    /// Seals packets of one length in place, each with its counter. Returns their tags.
-    pub(super) fn seal_eight(&self, counters: &[u64; 8], packets: [&mut [u8]; 8]) -> [[u8; TAG]; 8] {
+    /// Seals up to eight packets of one length in place, a counter each. Returns as many tags; others are of no use.
+    pub(super) fn seal_several(&self, counters: &[u64], packets: &mut [&mut [u8]]) -> [[u8; TAG]; 8] {
         #[cfg(target_arch = "x86_64")]
-        if let Some((wide, key)) = &self.0.wide {
-            return wide.seal_eight(key, counters, packets);
+        if let Some((wide, key)) = &self.0.wide
+            && let Some(first) = packets.first()
+            && wide.is_worth_together(packets.len(), first.len())
+        {
+            return wide.seal_several(key, counters, packets);
         }
         let mut tags = [[0; TAG]; 8];
         for ((tag, packet), counter) in tags.iter_mut().zip(packets).zip(counters) {
@@ -57,23 +60,28 @@ impl TransportKey {
         tags
     }
 
-    /// Opens eight of one length, with the tags behind them, in place, each with its counter. Which are authentic.
+    /// Opens up to eight of one length, with the tags behind them, in place, a counter each. Which are authentic.
     #[must_use]
-    pub(super) fn open_eight(&self, counters: &[u64; 8], mut sealed: [&mut [u8]; 8]) -> [bool; 8] {
+    pub(super) fn open_several(&self, counters: &[u64], sealed: &mut [&mut [u8]]) -> [bool; 8] {
         #[cfg(target_arch = "x86_64")]
         if let Some((wide, key)) = &self.0.wide
-            && sealed[0].len() >= TAG
+            && let Some(length) = sealed.first().and_then(|first| first.len().checked_sub(TAG))
+            && wide.is_worth_together(sealed.len(), length)
         {
-            let mut tags = [[0; TAG]; 8];
-            let mut packets: [&mut [u8]; 8] = Default::default();
-            for ((sealed, packet), tag) in sealed.into_iter().zip(&mut packets).zip(&mut tags) {
-                let (text, behind) = sealed.split_at_mut(sealed.len() - TAG);
+            let count = sealed.len();
+            let (mut packets, mut tags) = (<[&mut [u8]; 8]>::default(), [[0; TAG]; 8]);
+            for ((sealed, packet), tag) in sealed.iter_mut().zip(&mut packets).zip(&mut tags) {
+                let (text, behind) = sealed.split_at_mut(length);
                 tag.copy_from_slice(behind);
                 *packet = text;
             }
-            return wide.open_eight(key, counters, packets, &tags);
+            return wide.open_several(key, counters, &mut packets[..count], &tags);
         }
-        std::array::from_fn(|at| self.open(counters[at], sealed[at]))
+        let mut are_right = [false; 8];
+        for ((is_right, sealed), counter) in are_right.iter_mut().zip(sealed).zip(counters) {
+            *is_right = self.open(*counter, sealed);
+        }
+        are_right
     }
 
     /// Opens a packet and the tag behind it in place. Whether it is authentic; if not, its bytes are of no use.
@@ -145,33 +153,51 @@ mod tests {
     }
 
     #[test]
-    fn eight_are_sealed_and_opened_as_one_is() {
+    fn several_are_sealed_and_opened_as_one_is() {
         let key = [0x5a; 32];
         for transport in [TransportKey::new(&key), narrow(&key)] {
-            eight_are_as_one_is(&key, &transport);
+            several_are_as_one_is(&key, &transport);
         }
     }
 
-    fn eight_are_as_one_is(key: &[u8; 32], transport: &TransportKey) {
-        let counters = std::array::from_fn(|at| (u64::from(u32::MAX) - 3) * at as u64);
-        for length in (0..=1_600).chain([3_000, 8_900]) {
-            let packets: [Vec<u8>; 8] =
-                std::array::from_fn(|at| (0..length).map(|byte: usize| (byte * (at + 3)) as u8).collect());
+    fn several_are_as_one_is(key: &[u8; 32], transport: &TransportKey) {
+        let counters: [u64; 8] = std::array::from_fn(|at| (u64::from(u32::MAX) - 3) * at as u64);
+        for (count, length) in
+            (1..=8).flat_map(|count| (0..=1_600).chain([3_000, 8_900]).map(move |length| (count, length)))
+        {
+            // Each length with eight, and a third of them with each fewer: blocks of one message end in each lane.
+            if count < 8 && length % 3 != count % 3 {
+                continue;
+            }
+            let counters = &counters[..count];
+            let packets: Vec<Vec<u8>> =
+                (0..count).map(|at| (0..length).map(|byte: usize| (byte * (at + 3)) as u8).collect()).collect();
             let mut sealed = packets.clone();
-            let tags = transport.seal_eight(&counters, sealed.each_mut().map(Vec::as_mut_slice));
+            let tags = transport.seal_several(counters, &mut slices(&mut sealed));
             for (at, sealed) in sealed.iter_mut().enumerate() {
                 sealed.extend(tags[at]);
-                assert!(*sealed == theirs(key, counters[at], &packets[at]), "{length} bytes, number {at}");
+                assert!(*sealed == theirs(key, counters[at], &packets[at]), "{length} bytes, number {at} of {count}");
             }
+            let mut opened = sealed.clone();
+            let are_right = transport.open_several(counters, &mut slices(&mut opened));
+            assert!(!are_right[..count].contains(&false), "{count} of {length} bytes");
+            assert!(opened.iter().zip(&packets).all(|(opened, packet)| opened[..length] == *packet), "{length} bytes");
             // Of one a bit is changed, be it in the packet or in the tag.
-            let (damaged, byte) = (length % 8, length * 7 % (length + TAG));
+            let (damaged, byte) = (length % count, length * 7 % (length + TAG));
             sealed[damaged][byte] ^= 1 << (length % 8);
-            let opened = transport.open_eight(&counters, sealed.each_mut().map(Vec::as_mut_slice));
-            for at in 0..8 {
-                assert_eq!(opened[at], at != damaged, "{length} bytes, number {at}");
-                assert!(!opened[at] || sealed[at][..length] == packets[at], "{length} bytes, number {at}");
+            let are_right = transport.open_several(counters, &mut slices(&mut sealed));
+            for at in 0..count {
+                assert_eq!(are_right[at], at != damaged, "{length} bytes, number {at} of {count}");
+                assert!(
+                    !are_right[at] || sealed[at][..length] == packets[at],
+                    "{length} bytes, number {at} of {count}"
+                );
             }
         }
+    }
+
+    fn slices(packets: &mut [Vec<u8>]) -> Vec<&mut [u8]> {
+        packets.iter_mut().map(Vec::as_mut_slice).collect()
     }
 
     proptest! {

@@ -195,7 +195,7 @@ impl World {
         self.deliver_joined(to, std::slice::from_ref(datagram));
     }
 
-    /// Hands datagrams of one source and one length to a node in one receive, past the network.
+    /// Hands datagrams of one source and one length, but a shorter last one, to a node in one receive, past the network.
     pub fn deliver_joined(&mut self, to: usize, datagrams: &[Datagram]) {
         let (mut arrived, mut out) = (Arrived::default(), DatagramBatch::default());
         let node = &mut self.nodes[to];

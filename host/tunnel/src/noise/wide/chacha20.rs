@@ -1,5 +1,6 @@
-//! ChaCha20 (RFC 8439 §2.3): a vector holds one word of the state for each of 8 or 16 blocks, and both kinds of vector
-//! are worked on side by side where 24 blocks are wanted: they do not wait for each other, and fill all registers.
+//! ChaCha20 (RFC 8439 §2.3): a vector holds one word of the state for each of 8 or 16 blocks, of one message or of several.
+//! Both kinds of vector are worked on side by side where 24 blocks are wanted: they do not wait for each other, and fill
+//! all registers.
 
 use std::arch::x86_64::*;
 
@@ -91,19 +92,142 @@ pub(super) fn cover(key: &[u8; 32], counter: u64, first: u32, text: &mut [u8]) {
     }
 }
 
-/// The first half of block 0 for each of eight counters: four words of 64 bits, a lane each.
-#[target_feature(enable = "avx512f,avx512vl")]
-pub(super) fn one_time_keys(key: &[u8; 32], counters: &[u64; 8]) -> [__m512i; 4] {
-    let mut before = spread_8(&state(key, 0, 0), 0);
-    before[12] = _mm256_setzero_si256();
-    // SAFETY: they are as long as a vector.
-    let counters = unsafe { _mm512_loadu_si512(counters.as_ptr().cast()) };
-    before[14] = _mm512_cvtepi64_epi32(counters);
-    before[15] = _mm512_cvtepi64_epi32(_mm512_srli_epi64::<32>(counters));
-    let x = rounds_8(before);
-    let word = |at: usize| _mm512_cvtepu32_epi64(_mm256_add_epi32(x[at], before[at]));
-    let pair = |at: usize| _mm512_or_si512(word(at), _mm512_slli_epi64::<32>(word(at + 1)));
-    [pair(0), pair(2), pair(4), pair(6)]
+/// The streams of up to eight messages of one length, side by side: a vector holds blocks of one message or of several,
+/// so that no lane is idle before the last.
+pub(super) struct Streams {
+    /// The state that all have, but for counters and numbers of blocks.
+    state: Zeroizing<[u32; 16]>,
+    /// The counters, a lane a message: their lower halves, and their upper.
+    counters: [__m512i; 2],
+    /// Block 0 of each message, and the first 8 blocks that cover.
+    first: [__m512i; 16],
+    lanes: Lanes,
+}
+
+impl Streams {
+    /// Of messages of `length` bytes, with a counter each.
+    #[target_feature(enable = "avx512f")]
+    #[inline]
+    pub(super) fn new(key: &[u8; 32], counters: &[u64], length: usize) -> Self {
+        let mut words = [[0; 16]; 2];
+        for (at, counter) in counters.iter().enumerate().take(8) {
+            (words[0][at], words[1][at]) = (*counter as u32, (*counter >> 32) as u32);
+        }
+        let mut streams = Self {
+            state: state(key, 0, 0),
+            // SAFETY: they are as long as a vector.
+            counters: words.map(|words| unsafe { _mm512_loadu_si512(words.as_ptr().cast()) }),
+            first: [_mm512_setzero_si512(); 16],
+            lanes: Lanes::new(length),
+        };
+        streams.first = streams.blocks(&streams.lanes.with_first_blocks());
+        streams
+    }
+
+    /// The first half of block 0 of each message: four words of 64 bits, a lane a message.
+    #[target_feature(enable = "avx512f")]
+    #[inline]
+    pub(super) fn one_time_keys(&self) -> [__m512i; 4] {
+        let mut words = [[0; 8]; 4];
+        for (at, first) in self.first.iter().enumerate().take(8) {
+            let mut block = [0_u64; 8];
+            // SAFETY: it is as long as a vector.
+            unsafe { _mm512_storeu_si512(block.as_mut_ptr().cast(), *first) };
+            (0..4).for_each(|word| words[word][at] = block[word]);
+        }
+        // SAFETY: they are as long as a vector.
+        words.map(|words| unsafe { _mm512_loadu_si512(words.as_ptr().cast()) })
+    }
+
+    /// Covers the messages, or uncovers them.
+    #[target_feature(enable = "avx512f,avx512bw")]
+    #[inline]
+    pub(super) fn cover(mut self, texts: &mut [&mut [u8]]) {
+        let blocks: usize = texts.iter().map(|text| text.len().div_ceil(BLOCK)).sum();
+        let mut parts = texts.iter_mut().flat_map(|text| text.chunks_mut(BLOCK));
+        xor_each(&mut parts, &self.first[8..]);
+        for _ in 0..blocks.saturating_sub(8).div_ceil(16) {
+            self.lanes.advance();
+            xor_each(&mut parts, &self.blocks(&self.lanes));
+        }
+    }
+
+    #[target_feature(enable = "avx512f")]
+    #[inline]
+    fn blocks(&self, lanes: &Lanes) -> [__m512i; 16] {
+        let mut before = spread_16(&self.state);
+        before[12] = lanes.block;
+        before[14] = _mm512_permutexvar_epi32(lanes.message, self.counters[0]);
+        before[15] = _mm512_permutexvar_epi32(lanes.message, self.counters[1]);
+        blocks_of_16(rounds_16(before), before)
+    }
+}
+
+/// Which block of which message each of 16 lanes is.
+struct Lanes {
+    message: __m512i,
+    block: __m512i,
+    /// Blocks that cover one message; block 0 does not.
+    each: i32,
+}
+
+impl Lanes {
+    /// From the eighth block before the messages to their eighth.
+    #[target_feature(enable = "avx512f")]
+    #[inline]
+    fn new(length: usize) -> Self {
+        let block = _mm512_setr_epi32(-7, -6, -5, -4, -3, -2, -1, 0, 1, 2, 3, 4, 5, 6, 7, 8);
+        let mut lanes = Self { message: _mm512_setzero_si512(), block, each: length.div_ceil(BLOCK) as i32 };
+        lanes.wrap();
+        lanes
+    }
+
+    /// Block 0 of each message in place of what is before the messages.
+    #[target_feature(enable = "avx512f")]
+    #[inline]
+    fn with_first_blocks(&self) -> Self {
+        let messages = _mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 0, 0, 0, 0, 0, 0, 0, 0);
+        Self {
+            message: _mm512_mask_mov_epi32(self.message, 0xff, messages),
+            block: _mm512_max_epi32(self.block, _mm512_setzero_si512()),
+            each: self.each,
+        }
+    }
+
+    /// The 16 blocks after these.
+    #[target_feature(enable = "avx512f")]
+    #[inline]
+    fn advance(&mut self) {
+        self.block = _mm512_add_epi32(self.block, _mm512_set1_epi32(16));
+        self.wrap();
+    }
+
+    /// What is beyond the last block of a message is of the next.
+    #[target_feature(enable = "avx512f")]
+    #[inline]
+    fn wrap(&mut self) {
+        let each = _mm512_set1_epi32(self.each.max(1));
+        loop {
+            let beyond = _mm512_cmpgt_epi32_mask(self.block, each);
+            if beyond == 0 {
+                return;
+            }
+            self.block = _mm512_mask_sub_epi32(self.block, beyond, self.block, each);
+            self.message = _mm512_mask_add_epi32(self.message, beyond, self.message, _mm512_set1_epi32(1));
+        }
+    }
+}
+
+#[target_feature(enable = "avx512f")]
+#[inline]
+fn rounds_16(mut x: [__m512i; 16]) -> [__m512i; 16] {
+    macro_rules! step { ($($words:tt)*) => {
+        quarter_rounds!([(x _mm512_add_epi32 _mm512_xor_si512 _mm512_rol_epi32)] $($words)*)
+    } }
+    for _ in 0..10 {
+        double_round!(step);
+    }
+    x
 }
 
 #[target_feature(enable = "avx512f,avx512vl")]
@@ -243,5 +367,14 @@ fn xor_whole(text: &mut [u8; 16 * BLOCK], stream: &[__m512i; 16]) {
     for at in 0..16 {
         let changed = _mm512_xor_si512(load(&blocks[at]), stream[at]);
         store(&mut blocks[at], changed);
+    }
+}
+
+/// The same for parts of texts, a block each, as long as there are parts.
+#[target_feature(enable = "avx512f,avx512bw")]
+#[inline]
+fn xor_each<'a>(parts: &mut impl Iterator<Item = &'a mut [u8]>, stream: &[__m512i]) {
+    for (block, part) in stream.iter().zip(parts) {
+        xor(part, std::slice::from_ref(block));
     }
 }
