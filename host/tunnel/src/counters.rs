@@ -48,6 +48,8 @@ counters! {
     DropCounters, LiveDrops {
         /// From the interface: no IP packet, or cut short.
         no_ip,
+        /// From the interface: of the flow that had most to send, while more waited than can be sealed in time.
+        backlog_full,
         /// From the interface: to an address outside the mesh's 100.64.0.0/10.
         outside_mesh,
         /// From the interface: to an address of the mesh that is nobody's.

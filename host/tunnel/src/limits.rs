@@ -144,6 +144,24 @@ pub const MAX_UDP_PAYLOAD: usize = 65_507;
 /// Full batches in a row after which also the rest of the last one is sent, and whoever stops the tunnel is looked at.
 pub const BATCHES_IN_A_ROW: usize = 16;
 
+/// Bytes of packets of the interface that wait to be sealed: what one stream has under way by the kernel's default windows
+/// (`net.ipv4.tcp_wmem`), so that a stream alone loses nothing. With a quarter of it others waited half as long where both
+/// ends share two cores, but a stream lost packets each second and was 6 % slower.
+pub const BACKLOG_BYTES: usize = 4 << 20;
+
+/// Packets that wait to be sealed, each in a buffer of 64 KiB that is resident as far as it was ever filled. Others wait in
+/// the kernel.
+pub const BACKLOG_PACKETS: usize = 128;
+
+/// Flows that are told apart while they wait; more share by chance.
+pub const BACKLOG_FLOWS: usize = 64;
+
+/// Bytes of one flow's turn: the longest packet before segmentation.
+pub const BACKLOG_QUANTUM: isize = 65_536;
+
+/// So many bytes are sealed before the interface is asked again, while others wait.
+pub const TAKE_IN_BYTES: usize = 32_768;
+
 /// Niceness of the threads that move packets: before all ordinary programs. Loaded, on few cores, the way through the
 /// tunnel is a third as long.
 pub const PACKETS_NICENESS: i32 = -15;

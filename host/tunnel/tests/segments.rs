@@ -99,6 +99,56 @@ fn nothing_overtakes_within_a_flow() {
     }
 }
 
+/// Sends a stream of buffers that the kernel is to cut, then a lone datagram of another flow: `ADDRESS BUFFERS`.
+const SEND_A_STREAM_AND_A_LONE_ONE: &str = "
+import socket, sys
+stream, lone = (socket.socket(socket.AF_INET, socket.SOCK_DGRAM) for _ in range(2))
+for s in stream, lone:
+    s.connect((sys.argv[1], 9))
+stream.setsockopt(socket.SOL_UDP, 103, 1392)
+for _ in range(int(sys.argv[2])):
+    stream.send(bytes(40 * 1392))
+lone.send(b'lone')
+stream.send(b'end')
+";
+
+/// Says how many datagrams came before the lone one, and how many before the end of the stream: `ADDRESS`.
+const RECEIVE_UNTIL_THE_END: &str = "
+import socket, sys
+s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+s.setsockopt(socket.SOL_SOCKET, 33, 64 << 20)
+s.bind((sys.argv[1], 9))
+s.settimeout(60)
+before, count = None, 0
+while (d := s.recv(65536)) != b'end':
+    if d == b'lone':
+        before = count
+    count += 1
+print(before, count)
+";
+
+#[test]
+fn a_lone_packet_does_not_wait_behind_the_stream_of_others() {
+    let lab = Lab::new();
+    let [one, two] = &lab.machines;
+    let [first, _second] = lab.start_both();
+    one.ping(&two.address);
+    let receiver =
+        two.command("python3").args(["-c", RECEIVE_UNTIL_THE_END, &two.address]).stdout(Stdio::piped()).spawn();
+    let receiver = receiver.unwrap();
+    wait_for("the receiver", || two.run("ss", &["-uln"]).contains(&format!("{}:9 ", two.address)));
+    // All of it is in the interface's queue before the tunnel looks.
+    let signal = |name: &str| one.run("kill", &[name, &first.pid().to_string()]);
+    signal("-STOP");
+    one.run("python3", &["-c", SEND_A_STREAM_AND_A_LONE_ONE, &two.address, "30"]);
+    signal("-CONT");
+    let said = String::from_utf8(receiver.wait_with_output().unwrap().stdout).unwrap();
+    let (before, count) = said.trim().split_once(' ').unwrap();
+    let [before, count] = [before, count].map(|number| number.parse::<u32>().unwrap());
+    assert_eq!(count, 30 * 40 + 1, "none is lost");
+    assert!(before < count / 4, "{before} of {count} came before it");
+}
+
 #[test]
 fn what_a_downed_interface_does_not_take_is_counted_and_what_comes_later_is_taken() {
     let lab = Lab::new();

@@ -7,9 +7,12 @@
 //! lane, in order, once its answers have chosen the lane. Two threads more, for all lanes: one computes handshakes, one
 //! looks after the timers.
 //!
+//! What leaves waits flow by flow to be sealed (`backlog.rs`), so that a stream does not keep others waiting.
+//!
 //! Each thread waits in `poll` for its own descriptor and for the common stop signal; none holds a lock while it waits.
 //! Other sockets are bound before the ones in use are closed, with threads of their own.
 
+mod backlog;
 mod handshakes;
 mod interface;
 mod network_to_tun;

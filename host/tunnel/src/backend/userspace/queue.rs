@@ -4,6 +4,7 @@ use std::ffi::CStr;
 use std::fs::File;
 use std::io::{self, IoSlice, Read as _, Write as _};
 use std::net::UdpSocket;
+use std::ops::Range;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 use std::sync::Arc;
 
@@ -99,15 +100,14 @@ impl Queue {
     }
 
     /// Reads one packet, whole or to be segmented, into `room`; what is to be done with it, and where it lies.
-    pub(super) fn read<'a>(&self, room: &'a mut [u8]) -> io::Result<(VirtioHeader, &'a mut [u8])> {
+    pub(super) fn read(&self, room: &mut [u8]) -> io::Result<(VirtioHeader, Range<usize>)> {
         let length = (&*self.file).read(room)?;
-        let read = &mut room[..length];
         match self.framing {
-            Framing::Plain => Ok((VirtioHeader::default(), read)),
+            Framing::Plain => Ok((VirtioHeader::default(), 0..length)),
             // A device with headers gives none without.
-            Framing::Virtio { .. } => match read.split_first_chunk_mut() {
-                Some((header, packet)) => Ok((VirtioHeader::read(header), packet)),
-                None => Ok((VirtioHeader::default(), &mut [])),
+            Framing::Virtio { .. } => match room[..length].first_chunk() {
+                Some(header) => Ok((VirtioHeader::read(header), VirtioHeader::LENGTH..length)),
+                None => Ok((VirtioHeader::default(), 0..0)),
             },
         }
     }

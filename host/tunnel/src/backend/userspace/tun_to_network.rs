@@ -8,21 +8,18 @@ use std::time::{Duration, Instant};
 use nix::errno::Errno;
 use nix::poll::PollFlags;
 
+use super::backlog::Backlog;
 use super::{Lane, wait};
-use crate::device::DatagramBatch;
-use crate::limits::{BATCHES_IN_A_ROW, CLOSE_WAKES, GATHER, LINK_DOWN_WAIT, MTU_LOOK};
+use crate::device::{DatagramBatch, Packets as _};
+use crate::limits::{BATCHES_IN_A_ROW, CLOSE_WAKES, GATHER, LINK_DOWN_WAIT, MTU_LOOK, TAKE_IN_BYTES};
 use crate::offload::{VirtioHeader, Whole};
-
-/// Bytes of the longest packet that the kernel hands over before segmentation, with its offload header.
-const UNSEGMENTED: usize = 65_535 + VirtioHeader::LENGTH;
 
 /// Runs until the stop signal, or until the interface is gone.
 pub(super) fn run(lane: &Lane) {
     super::go_first();
-    let mut buffer = vec![0; UNSEGMENTED];
-    let mut out = DatagramBatch::default();
+    let (mut backlog, mut out) = (Backlog::default(), DatagramBatch::default());
     let (mut mtu, mut pace) = (MtuWatch::default(), Pace::default());
-    while pump(lane, &mut mtu, &mut pace, &mut buffer, &mut out).is_continue() {}
+    while pump(lane, &mut mtu, &mut pace, &mut backlog, &mut out).is_continue() {}
 }
 
 /// Takes what the interface has until there is no more, or others want their turn, sends it, and waits for the next.
@@ -30,36 +27,37 @@ fn pump(
     lane: &Lane,
     mtu: &mut MtuWatch,
     pace: &mut Pace,
-    buffer: &mut [u8],
+    backlog: &mut Backlog,
     out: &mut DatagramBatch,
 ) -> ControlFlow<()> {
-    let counters = lane.device.live_counters();
     let mut outcome = Ok(());
-    let (mut full, mut is_first) = (0, true);
+    let (mut full, mut sealed, mut is_lone) = (0, 0, backlog.is_empty() && !pace.is_busy());
     while full < BATCHES_IN_A_ROW {
-        match lane.queue.read(buffer) {
-            Ok((header, packet)) => {
-                counters.tun_reads.one();
-                if out.is_empty() {
-                    mtu.look(lane);
-                }
-                take(lane, header, packet, out);
-                if std::mem::take(&mut is_first) && out.len() == 1 && !pace.is_busy() {
-                    // The next is waited for at once: whom this one wakes may want this processor.
-                    outcome = Err(io::ErrorKind::WouldBlock.into());
-                    break;
-                }
-            }
-            Err(error) => {
-                outcome = Err(error);
-                break;
-            }
+        if backlog.is_empty() || sealed >= TAKE_IN_BYTES {
+            sealed = 0;
+            outcome = take_in(lane, backlog, if is_lone { 1 } else { usize::MAX });
+        }
+        let Some(mut waiting) = backlog.next() else { break };
+        sealed += waiting.len();
+        if out.is_empty() {
+            mtu.look(lane);
+        }
+        let (header, packet) = waiting.parts();
+        take(lane, header, packet, out);
+        backlog.give_back(waiting);
+        if std::mem::take(&mut is_lone) && out.len() == 1 {
+            // The next is waited for at once: whom this one wakes may want this processor.
+            outcome = Err(io::ErrorKind::WouldBlock.into());
+            break;
         }
         if out.is_full() {
             // The segments of one read are a few more than one call may send: those wait for the next.
             lane.send_full_runs(out);
             full += 1;
         }
+    }
+    if full == BATCHES_IN_A_ROW {
+        outcome = Ok(());
     }
     lane.send(out);
     out.clear();
@@ -131,6 +129,25 @@ impl MtuWatch {
             lane.device.set_mtu(mtu);
         }
     }
+}
+
+/// Takes up to `most` packets of the interface into the backlog. An error, be it that there are no more, says nothing of
+/// those that were taken.
+fn take_in(lane: &Lane, backlog: &mut Backlog, most: usize) -> io::Result<()> {
+    let counters = lane.device.live_counters();
+    for _ in 0..most {
+        if !backlog.has_room() {
+            break;
+        }
+        backlog.read(|room| lane.queue.read(room))?;
+        counters.tun_reads.one();
+        while let Some(mut shed) = backlog.shed() {
+            let (header, packet) = shed.parts();
+            counters.drops.backlog_full.add(Whole::read(header, packet).map_or(1, |whole| whole.count() as u64));
+            backlog.give_back(shed);
+        }
+    }
+    Ok(())
 }
 
 /// Hands what was read to the device.
