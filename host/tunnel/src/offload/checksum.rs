@@ -5,29 +5,35 @@ use multiversion::multiversion;
 /// Sums 16-bit words in network order, on top of `initial`; folded to 16 bits, not complemented. An odd last byte counts
 /// as the high half of a word.
 pub(super) fn sum(bytes: &[u8], initial: u64) -> u16 {
-    fold(u64::from(u16::from_be(fold(total(bytes)))) + initial)
+    // A head is not worth the choice of vectors.
+    let total = if bytes.len() <= HEAD { short_total(bytes) } else { total(bytes) };
+    fold(u64::from(u16::from_be(fold(total))) + initial)
 }
+
+/// Bytes of the longest head of TCP, and of less.
+const HEAD: usize = 60;
 
 /// The sum does not depend on the machine's order of bytes but for a swap at the end (RFC 1071 §2.B). Eight lanes of
 /// 32 bits in 64 cannot overflow, and become vector instructions.
 #[multiversion(targets("x86_64+avx2"))]
 fn total(bytes: &[u8]) -> u64 {
     let mut lanes = [0_u64; 8];
-    let mut blocks = bytes.chunks_exact(32);
-    for block in &mut blocks {
-        for (lane, word) in lanes.iter_mut().zip(block.chunks_exact(4)) {
-            *lane += u64::from(u32::from_ne_bytes([word[0], word[1], word[2], word[3]]));
+    let (blocks, rest) = bytes.as_chunks::<32>();
+    for block in blocks {
+        for (lane, word) in lanes.iter_mut().zip(block.as_chunks::<4>().0) {
+            *lane += u64::from(u32::from_ne_bytes(*word));
         }
     }
-    let mut total: u64 = lanes.iter().sum();
-    let mut pairs = blocks.remainder().chunks_exact(2);
-    for pair in &mut pairs {
-        total += u64::from(u16::from_ne_bytes([pair[0], pair[1]]));
-    }
-    if let [last] = pairs.remainder() {
-        total += u64::from(u16::from_ne_bytes([*last, 0]));
-    }
-    total
+    lanes.iter().sum::<u64>() + short_total(rest)
+}
+
+#[inline(always)]
+fn short_total(bytes: &[u8]) -> u64 {
+    let (words, rest) = bytes.as_chunks::<4>();
+    let mut total: u64 = words.iter().map(|word| u64::from(u32::from_ne_bytes(*word))).sum();
+    let (pairs, last) = rest.as_chunks::<2>();
+    total += pairs.iter().map(|pair| u64::from(u16::from_ne_bytes(*pair))).sum::<u64>();
+    total + last.iter().map(|last| u64::from(u16::from_ne_bytes([*last, 0]))).sum::<u64>()
 }
 
 /// Copies `from` to `to`, as long, and sums it as [`sum`] does: looked at once.
@@ -47,7 +53,7 @@ fn copy_and_total(from: &[u8], to: &mut [u8]) -> u64 {
         }
     }
     to_rest.copy_from_slice(rest);
-    lanes.iter().sum::<u64>() + total(rest)
+    lanes.iter().sum::<u64>() + short_total(rest)
 }
 
 /// The sum over the pseudo-header (RFC 9293 §3.1, RFC 8200 §8.1): addresses, protocol, length of head and payload.
