@@ -153,8 +153,8 @@ pub const BACKLOG_BYTES: usize = 4 << 20;
 /// the kernel.
 pub const BACKLOG_PACKETS: usize = 128;
 
-/// Flows that are told apart while they wait; more share by chance.
-pub const BACKLOG_FLOWS: usize = 64;
+/// Flows that are told apart while they wait; more share by chance (RFC 8290 §5.2.4 has as many).
+pub const BACKLOG_FLOWS: usize = 1_024;
 
 /// Bytes of one flow's turn: the longest packet before segmentation.
 pub const BACKLOG_QUANTUM: isize = 65_536;

@@ -99,20 +99,22 @@ fn nothing_overtakes_within_a_flow() {
     }
 }
 
-/// Sends a stream of buffers that the kernel is to cut, then a lone datagram of another flow: `ADDRESS BUFFERS`.
-const SEND_A_STREAM_AND_A_LONE_ONE: &str = "
+/// Sends a stream of buffers that the kernel is to cut, then lone datagrams, each of another flow: `ADDRESS BUFFERS`. One
+/// lone flow could share the stream's turns by chance; four do not.
+const SEND_A_STREAM_AND_LONE_ONES: &str = "
 import socket, sys
-stream, lone = (socket.socket(socket.AF_INET, socket.SOCK_DGRAM) for _ in range(2))
-for s in stream, lone:
+stream, *lone = (socket.socket(socket.AF_INET, socket.SOCK_DGRAM) for _ in range(5))
+for s in stream, *lone:
     s.connect((sys.argv[1], 9))
 stream.setsockopt(socket.SOL_UDP, 103, 1392)
 for _ in range(int(sys.argv[2])):
     stream.send(bytes(40 * 1392))
-lone.send(b'lone')
+for s in lone:
+    s.send(b'lone')
 stream.send(b'end')
 ";
 
-/// Says how many datagrams came before the lone one, and how many before the end of the stream: `ADDRESS`.
+/// Says how many datagrams came before the first lone one, and how many before the end of the stream: `ADDRESS`.
 const RECEIVE_UNTIL_THE_END: &str = "
 import socket, sys
 s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
@@ -121,31 +123,47 @@ s.bind((sys.argv[1], 9))
 s.settimeout(60)
 before, count = None, 0
 while (d := s.recv(65536)) != b'end':
-    if d == b'lone':
+    if d == b'lone' and before is None:
         before = count
     count += 1
 print(before, count)
 ";
 
-#[test]
-fn a_lone_packet_does_not_wait_behind_the_stream_of_others() {
+/// Lets a stream of so many buffers and the lone packets wait in the interface's queue before the tunnel looks: how many
+/// datagrams came before the first lone one, how many in all, and how many were too much.
+fn a_stream_and_lone_packets(buffers: u32) -> (u32, u32, u64) {
     let lab = Lab::new();
     let [one, two] = &lab.machines;
-    let [first, _second] = lab.start_both();
+    let [mut first, _second] = lab.start_both();
     one.ping(&two.address);
     let receiver =
         two.command("python3").args(["-c", RECEIVE_UNTIL_THE_END, &two.address]).stdout(Stdio::piped()).spawn();
-    let receiver = receiver.unwrap();
+    let receiver = receiver.expect("python3 starts");
     wait_for("the receiver", || two.run("ss", &["-uln"]).contains(&format!("{}:9 ", two.address)));
-    // All of it is in the interface's queue before the tunnel looks.
-    let signal = |name: &str| one.run("kill", &[name, &first.pid().to_string()]);
+    let pid = first.pid().to_string();
+    let signal = |name: &str| one.run("kill", &[name, &pid]);
     signal("-STOP");
-    one.run("python3", &["-c", SEND_A_STREAM_AND_A_LONE_ONE, &two.address, "30"]);
+    one.run("python3", &["-c", SEND_A_STREAM_AND_LONE_ONES, &two.address, &buffers.to_string()]);
     signal("-CONT");
-    let said = String::from_utf8(receiver.wait_with_output().unwrap().stdout).unwrap();
-    let (before, count) = said.trim().split_once(' ').unwrap();
-    let [before, count] = [before, count].map(|number| number.parse::<u32>().unwrap());
-    assert_eq!(count, 30 * 40 + 1, "none is lost");
+    let said = String::from_utf8(receiver.wait_with_output().expect("it ends").stdout).expect("text");
+    let (before, count) = said.trim().split_once(' ').expect("two numbers");
+    let [before, count] = [before, count].map(|number| number.parse::<u32>().expect("a number"));
+    (before, count, first.counter("/drops/backlog_full"))
+}
+
+#[test]
+fn a_lone_packet_does_not_wait_behind_the_stream_of_others() {
+    let (before, count, shed) = a_stream_and_lone_packets(30);
+    assert_eq!((count, shed), (30 * 40 + 4, 0), "none is lost");
+    assert!(before < count / 4, "{before} of {count} came before it");
+}
+
+#[test]
+fn what_is_too_much_is_taken_from_the_stream_and_counted() {
+    // More than 4 MiB.
+    let (before, count, shed) = a_stream_and_lone_packets(90);
+    assert!(shed > 0 && shed % 40 == 0, "{shed} were too much");
+    assert_eq!(u64::from(count) + shed, 90 * 40 + 4);
     assert!(before < count / 4, "{before} of {count} came before it");
 }
 

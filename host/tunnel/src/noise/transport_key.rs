@@ -75,7 +75,7 @@ impl TransportKey {
                 tag.copy_from_slice(behind);
                 *packet = text;
             }
-            return wide.open_several(key, counters, &mut packets[..count], &tags);
+            return wide.open_several(key, counters, &mut packets[..count], &tags[..count]);
         }
         let mut are_right = [false; 8];
         for ((is_right, sealed), counter) in are_right.iter_mut().zip(sealed).zip(counters) {

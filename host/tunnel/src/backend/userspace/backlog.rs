@@ -27,7 +27,6 @@ pub(super) struct Backlog {
     anew: VecDeque<usize>,
     again: VecDeque<usize>,
     /// In all flows.
-    packets: usize,
     bytes: usize,
 }
 
@@ -66,7 +65,6 @@ impl Default for Backlog {
             flows: std::iter::repeat_with(Flow::default).take(BACKLOG_FLOWS).collect(),
             anew: VecDeque::new(),
             again: VecDeque::new(),
-            packets: 0,
             bytes: 0,
         }
     }
@@ -74,7 +72,12 @@ impl Default for Backlog {
 
 impl Backlog {
     pub(super) fn is_empty(&self) -> bool {
-        self.packets == 0
+        self.packets() == 0
+    }
+
+    /// How many have a buffer, be it that they were taken out and it did not come back.
+    fn packets(&self) -> usize {
+        self.made - self.free.len()
     }
 
     /// Whether another packet may be read. What is not read waits in the kernel.
@@ -108,7 +111,6 @@ impl Backlog {
         let flow = &mut self.flows[at];
         flow.bytes += waiting.len();
         self.bytes += waiting.len();
-        self.packets += 1;
         flow.waiting.push_back(waiting);
         if !flow.has_turns {
             (flow.has_turns, flow.credit) = (true, BACKLOG_QUANTUM);
@@ -126,12 +128,10 @@ impl Backlog {
             if flow.credit <= 0 {
                 flow.credit += BACKLOG_QUANTUM;
                 self.again.push_back(at);
-            } else if let Some(waiting) = flow.waiting.pop_front() {
+            } else if !flow.waiting.is_empty() {
                 turns.push_front(at);
-                flow.credit -= waiting.len() as isize;
-                flow.bytes -= waiting.len();
-                self.bytes -= waiting.len();
-                self.packets -= 1;
+                let waiting = self.oldest_of(at)?;
+                self.flows[at].credit -= waiting.len() as isize;
                 return Some(waiting);
             } else if is_anew && !self.again.is_empty() {
                 // One that comes anew again and again does not keep the others from their turns.
@@ -147,11 +147,15 @@ impl Backlog {
         if self.bytes <= BACKLOG_BYTES {
             return None;
         }
-        let flow = self.flows.iter_mut().max_by_key(|flow| flow.bytes)?;
+        let at = *self.anew.iter().chain(&self.again).max_by_key(|at| self.flows[**at].bytes)?;
+        self.oldest_of(at)
+    }
+
+    fn oldest_of(&mut self, at: usize) -> Option<Waiting> {
+        let flow = &mut self.flows[at];
         let waiting = flow.waiting.pop_front()?;
         flow.bytes -= waiting.len();
         self.bytes -= waiting.len();
-        self.packets -= 1;
         Some(waiting)
     }
 
@@ -269,7 +273,7 @@ mod tests {
         while backlog.has_room() {
             put(&mut backlog, 1, 0, 84);
         }
-        assert_eq!(backlog.packets, BACKLOG_PACKETS);
+        assert_eq!(backlog.packets(), BACKLOG_PACKETS);
         next(&mut backlog).unwrap();
         assert!(backlog.has_room());
         assert!(backlog.read(|_| Err(io::ErrorKind::WouldBlock.into())).is_err());
@@ -332,7 +336,7 @@ mod tests {
                     prop_assert!(came(name));
                     waits -= 1;
                 }
-                prop_assert_eq!(backlog.packets, waits);
+                prop_assert_eq!(backlog.packets(), waits);
                 prop_assert!(backlog.bytes <= BACKLOG_BYTES);
             }
             while let Some(name) = next(&mut backlog) {

@@ -142,7 +142,7 @@ impl Streams {
     /// Covers the messages, or uncovers them.
     #[target_feature(enable = "avx512f,avx512bw")]
     #[inline]
-    pub(super) fn cover(mut self, texts: &mut [&mut [u8]]) {
+    pub(super) fn cover(&mut self, texts: &mut [&mut [u8]]) {
         let blocks: usize = texts.iter().map(|text| text.len().div_ceil(BLOCK)).sum();
         let mut parts = texts.iter_mut().flat_map(|text| text.chunks_mut(BLOCK));
         xor_each(&mut parts, &self.first[8..]);

@@ -61,6 +61,7 @@ impl Wide {
 
     /// Seals up to eight texts of one length in place, each with its counter. Returns as many tags; others are of no use.
     pub(super) fn seal_several(self, key: &[u8; 32], counters: &[u64], texts: &mut [&mut [u8]]) -> [[u8; TAG]; 8] {
+        assert_fit(counters, texts);
         // SAFETY: as above.
         unsafe { seal_several(key, counters, texts) }
     }
@@ -75,9 +76,16 @@ impl Wide {
         texts: &mut [&mut [u8]],
         tags: &[[u8; TAG]],
     ) -> [bool; 8] {
+        assert_fit(counters, texts);
         // SAFETY: as above.
         unsafe { open_several(key, counters, texts, tags) }
     }
+}
+
+/// Whoever breaks this would have two texts covered by one stream.
+fn assert_fit(counters: &[u64], texts: &[&mut [u8]]) {
+    assert!(texts.len() <= 8 && texts.len() == counters.len(), "a counter for each text, of eight at most");
+    assert!(texts.iter().all(|text| text.len() == texts[0].len()), "texts of one length");
 }
 
 #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512ifma")]
@@ -100,7 +108,7 @@ fn open(key: &[u8; 32], counter: u64, text: &mut [u8], tag: &[u8; TAG]) -> bool 
 #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512ifma")]
 fn seal_several(key: &[u8; 32], counters: &[u64], texts: &mut [&mut [u8]]) -> [[u8; TAG]; 8] {
     let Some(length) = texts.first().map(|text| text.len()) else { return [[0; TAG]; 8] };
-    let streams = Streams::new(key, counters, length);
+    let mut streams = Streams::new(key, counters, length);
     let keys = streams.one_time_keys();
     streams.cover(texts);
     tags_of(&keys, texts)
@@ -110,7 +118,7 @@ fn seal_several(key: &[u8; 32], counters: &[u64], texts: &mut [&mut [u8]]) -> [[
 fn open_several(key: &[u8; 32], counters: &[u64], texts: &mut [&mut [u8]], tags: &[[u8; TAG]]) -> [bool; 8] {
     let mut are_right = [false; 8];
     let Some(length) = texts.first().map(|text| text.len()) else { return are_right };
-    let streams = Streams::new(key, counters, length);
+    let mut streams = Streams::new(key, counters, length);
     let ours = tags_of(&streams.one_time_keys(), texts);
     for (is_right, (ours, tag)) in are_right.iter_mut().zip(ours.iter().zip(tags)) {
         *is_right = ours.ct_eq(tag).into();
