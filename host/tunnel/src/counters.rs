@@ -50,6 +50,8 @@ counters! {
         no_ip,
         /// From the interface: of the flow that had most to send, while more waited than can be sealed in time.
         backlog_full,
+        /// From the interface: of a flow whose packets waited too long to be sealed, for a while.
+        waited_too_long,
         /// From the interface: to an address outside the mesh's 100.64.0.0/10.
         outside_mesh,
         /// From the interface: to an address of the mesh that is nobody's.
@@ -132,6 +134,8 @@ pub struct TunnelCounters {
     pub timers_fired: u64,
     /// Sessions that were looked at because of a change of the mesh.
     pub sessions_visited: u64,
+    /// Packets, whole as the kernel left them, that were marked as having met congestion in place of a drop.
+    pub congestion_marked: u64,
     /// Reads from the interface that gave packets: how often the daemon was woken.
     pub tun_reads: u64,
     /// Drops by reason.
@@ -155,6 +159,7 @@ pub(crate) struct Counters {
     pub(crate) held_total: Counter,
     pub(crate) timers_fired: Counter,
     pub(crate) sessions_visited: Counter,
+    pub(crate) congestion_marked: Counter,
     pub(crate) tun_reads: Counter,
     pub(crate) drops: LiveDrops,
 }
@@ -179,6 +184,7 @@ impl Counters {
             held_total: self.held_total.get(),
             timers_fired: self.timers_fired.get(),
             sessions_visited: self.sessions_visited.get(),
+            congestion_marked: self.congestion_marked.get(),
             tun_reads: self.tun_reads.get(),
             drops: self.drops.read(),
         }

@@ -51,6 +51,11 @@ proptest! {
             }
         }
         prop_assert_eq!(&found, &payload);
+        let mut shorter = whole;
+        for left_out in 1..=pieces.len() + 1 {
+            shorter.leave_out_first();
+            prop_assert_eq!(&segments(&shorter)[..], pieces.get(left_out..).unwrap_or_default());
+        }
 
         let (mut bytes, ranges) = lay_out(&pieces);
         let mut joiner = Joiner::new(Joinable::TcpAndUdp);
@@ -157,8 +162,10 @@ fn a_checksum_that_was_left_out_is_completed() {
     let partial = sum(&[], pseudo(&packet));
     packet[36..38].copy_from_slice(&partial.to_be_bytes());
     let header = VirtioHeader { needs_checksum: true, checksum_start: 20, checksum_offset: 16, ..Default::default() };
-    let whole = Whole::read(header, &mut packet).unwrap();
+    let mut whole = Whole::read(header, &mut packet).unwrap();
     assert_eq!(segments(&whole), [right]);
+    whole.leave_out_first();
+    assert!(segments(&whole).is_empty());
 }
 
 #[test]

@@ -17,6 +17,8 @@ pub struct Whole<'a> {
     destination: IpAddr,
     /// None: sent as it is.
     cut: Option<Cut>,
+    /// Segments that are left out, from the first on.
+    left_out: usize,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -41,11 +43,21 @@ impl<'a> Whole<'a> {
             if header.needs_checksum {
                 complete(header, packet)?;
             }
-            return Some(Self { packet: &packet[..head.length], destination, cut: None });
+            return Some(Self { packet: &packet[..head.length], destination, cut: None, left_out: 0 });
         }
         let packet: &[u8] = &packet[..head.length];
         let cut = Cut::of(header, packet)?;
-        Some(Self { packet, destination, cut: Some(cut) })
+        Some(Self { packet, destination, cut: Some(cut), left_out: 0 })
+    }
+
+    /// Leaves out the first segment, or the packet if it is but one.
+    pub fn leave_out_first(&mut self) {
+        self.left_out = (self.left_out + 1).min(self.all());
+    }
+
+    /// Segments with those that are left out.
+    fn all(&self) -> usize {
+        self.cut.map_or(1, |cut| (self.packet.len() - cut.head).div_ceil(cut.segment))
     }
 }
 
@@ -98,15 +110,16 @@ impl Packets for Whole<'_> {
     }
 
     fn count(&self) -> usize {
-        self.cut.map_or(1, |cut| (self.packet.len() - cut.head).div_ceil(cut.segment))
+        self.all() - self.left_out
     }
 
     fn length(&self, at: usize) -> usize {
-        self.cut.map_or(self.packet.len(), |cut| cut.head + cut.payload(self.packet, at).1)
+        self.cut.map_or(self.packet.len(), |cut| cut.head + cut.payload(self.packet, self.left_out + at).1)
     }
 
     fn write(&self, at: usize, room: &mut [u8]) {
         let Some(cut) = self.cut else { return room.copy_from_slice(self.packet) };
+        let at = self.left_out + at;
         let (begin, payload) = cut.payload(self.packet, at);
         room[..cut.head].copy_from_slice(&self.packet[..cut.head]);
         // All heads have an even length, so that the sums of head and payload can be added.

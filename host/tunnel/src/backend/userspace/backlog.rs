@@ -3,13 +3,18 @@
 //! The kernel's queue of an interface is one line: behind the megabytes that one stream has in it, all others would wait.
 //! So it is emptied whenever there is something in it, and flows take turns here, as in FQ-CoDel (RFC 8290 §4.1): whoever
 //! comes anew goes before those who had their turn, and none has more than [`BACKLOG_QUANTUM`] bytes in a turn. Beyond
-//! [`BACKLOG_BYTES`] in all the flow that has most loses what waited longest, which tells its sender at once.
+//! [`BACKLOG_BYTES`] in all the flow that has most loses what waited longest.
+//!
+//! What one flow has under way still delays others behind the tunnel, where they cannot be told apart. So a flow whose
+//! packets wait too long for a while loses one now and then, which tells its sender.
 
 use std::collections::VecDeque;
 use std::hash::{DefaultHasher, Hasher as _};
 use std::io;
 use std::ops::Range;
+use std::time::Instant;
 
+use super::codel::Codel;
 use crate::limits::{BACKLOG_BYTES, BACKLOG_FLOWS, BACKLOG_PACKETS, BACKLOG_QUANTUM};
 use crate::offload::VirtioHeader;
 
@@ -38,6 +43,7 @@ struct Flow {
     credit: isize,
     /// In `anew` or in `again`.
     has_turns: bool,
+    codel: Codel,
 }
 
 /// One packet, whole or to be segmented.
@@ -45,6 +51,9 @@ pub(super) struct Waiting {
     buffer: Box<[u8]>,
     header: VirtioHeader,
     packet: Range<usize>,
+    since: Instant,
+    /// Whether its flow should hear of how long it waited.
+    pub(super) is_late: bool,
 }
 
 impl Waiting {
@@ -88,6 +97,7 @@ impl Backlog {
     /// Lets `read` read one into a buffer, of which it says where the packet lies. Only where there is room.
     pub(super) fn read(
         &mut self,
+        now: Instant,
         read: impl FnOnce(&mut [u8]) -> io::Result<(VirtioHeader, Range<usize>)>,
     ) -> io::Result<()> {
         let mut buffer = self.free.pop().unwrap_or_else(|| {
@@ -96,7 +106,7 @@ impl Backlog {
         });
         match read(&mut buffer) {
             Ok((header, packet)) => {
-                self.put(Waiting { buffer, header, packet });
+                self.put(Waiting { buffer, header, packet, since: now, is_late: false });
                 Ok(())
             }
             Err(error) => {
@@ -119,7 +129,7 @@ impl Backlog {
     }
 
     /// The packet whose turn it is.
-    pub(super) fn next(&mut self) -> Option<Waiting> {
+    pub(super) fn next(&mut self, now: Instant) -> Option<Waiting> {
         loop {
             let is_anew = !self.anew.is_empty();
             let turns = if is_anew { &mut self.anew } else { &mut self.again };
@@ -130,8 +140,10 @@ impl Backlog {
                 self.again.push_back(at);
             } else if !flow.waiting.is_empty() {
                 turns.push_front(at);
-                let waiting = self.oldest_of(at)?;
-                self.flows[at].credit -= waiting.len() as isize;
+                let mut waiting = self.oldest_of(at)?;
+                let flow = &mut self.flows[at];
+                flow.credit -= waiting.len() as isize;
+                waiting.is_late = flow.codel.is_due(now, now.duration_since(waiting.since), flow.bytes);
                 return Some(waiting);
             } else if is_anew && !self.again.is_empty() {
                 // One that comes anew again and again does not keep the others from their turns.
@@ -190,6 +202,8 @@ fn flow_of(packet: &[u8]) -> u64 {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use proptest::prelude::*;
 
     use super::*;
@@ -198,6 +212,10 @@ mod tests {
 
     /// Puts a UDP packet of `length` bytes into the backlog: of the flow from `port`, marked with `number` at its end.
     fn put(backlog: &mut Backlog, port: u16, number: u8, length: usize) {
+        put_at(backlog, Instant::now(), port, number, length);
+    }
+
+    fn put_at(backlog: &mut Backlog, now: Instant, port: u16, number: u8, length: usize) {
         let put = |room: &mut [u8]| {
             room[..length].fill(0);
             (room[0], room[9]) = (0x45, UDP);
@@ -205,7 +223,7 @@ mod tests {
             room[length - 1] = number;
             Ok((VirtioHeader::default(), 0..length))
         };
-        backlog.read(put).unwrap();
+        backlog.read(now, put).unwrap();
     }
 
     /// Port and number of one that was taken out, whose buffer goes back.
@@ -217,7 +235,7 @@ mod tests {
     }
 
     fn next(backlog: &mut Backlog) -> Option<(u16, u8)> {
-        let waiting = backlog.next()?;
+        let waiting = backlog.next(Instant::now())?;
         Some(named(backlog, waiting))
     }
 
@@ -268,6 +286,27 @@ mod tests {
     }
 
     #[test]
+    fn a_flow_that_waits_too_long_hears_of_it_and_others_do_not() {
+        let (mut backlog, mut now) = (Backlog::default(), Instant::now());
+        let mut late = [0; 2];
+        for _ in 0..40 {
+            // One has a queue that stands, the other comes as it goes.
+            while backlog.bytes < 10 * 60_000 {
+                put_at(&mut backlog, now, 1, 0, 60_000);
+            }
+            put_at(&mut backlog, now, 2, 0, 1_000);
+            for _ in 0..2 {
+                now += Duration::from_micros(500);
+                let waiting = backlog.next(now).unwrap();
+                let is_late = waiting.is_late;
+                let (port, _) = named(&mut backlog, waiting);
+                late[usize::from(port - 1)] += u32::from(is_late);
+            }
+        }
+        assert!(late[0] > 3 && late[1] == 0, "{late:?}");
+    }
+
+    #[test]
     fn what_has_no_room_waits_in_the_kernel() {
         let mut backlog = Backlog::default();
         while backlog.has_room() {
@@ -276,7 +315,7 @@ mod tests {
         assert_eq!(backlog.packets(), BACKLOG_PACKETS);
         next(&mut backlog).unwrap();
         assert!(backlog.has_room());
-        assert!(backlog.read(|_| Err(io::ErrorKind::WouldBlock.into())).is_err());
+        assert!(backlog.read(Instant::now(), |_| Err(io::ErrorKind::WouldBlock.into())).is_err());
         assert!(backlog.has_room(), "a read that failed keeps its buffer");
     }
 

@@ -13,6 +13,7 @@
 //! Other sockets are bound before the ones in use are closed, with threads of their own.
 
 mod backlog;
+mod codel;
 mod handshakes;
 mod interface;
 mod network_to_tun;

@@ -8,11 +8,12 @@ use std::time::{Duration, Instant};
 use nix::errno::Errno;
 use nix::poll::PollFlags;
 
-use super::backlog::Backlog;
+use super::backlog::{Backlog, Waiting};
 use super::{Lane, wait};
+use crate::device::packets::mark_congestion;
 use crate::device::{DatagramBatch, Packets as _};
 use crate::limits::{BATCHES_IN_A_ROW, CLOSE_WAKES, GATHER, LINK_DOWN_WAIT, MTU_LOOK, TAKE_IN_BYTES};
-use crate::offload::{VirtioHeader, Whole};
+use crate::offload::Whole;
 
 /// Runs until the stop signal, or until the interface is gone.
 pub(super) fn run(lane: &Lane) {
@@ -37,13 +38,13 @@ fn pump(
             sealed = 0;
             outcome = take_in(lane, backlog, if is_lone { 1 } else { usize::MAX });
         }
-        let Some(mut waiting) = backlog.next() else { break };
+        let now = Instant::now();
+        let Some(mut waiting) = backlog.next(now) else { break };
         sealed += waiting.len();
         if out.is_empty() {
             mtu.look(lane);
         }
-        let (header, packet) = waiting.parts();
-        take(lane, header, packet, out);
+        take(lane, now, &mut waiting, out);
         backlog.give_back(waiting);
         if std::mem::take(&mut is_lone) && out.len() == 1 {
             // The next is waited for at once: whom this one wakes may want this processor.
@@ -134,12 +135,12 @@ impl MtuWatch {
 /// Takes up to `most` packets of the interface into the backlog. An error, be it that there are no more, says nothing of
 /// those that were taken.
 fn take_in(lane: &Lane, backlog: &mut Backlog, most: usize) -> io::Result<()> {
-    let counters = lane.device.live_counters();
+    let (counters, now) = (lane.device.live_counters(), Instant::now());
     for _ in 0..most {
         if !backlog.has_room() {
             break;
         }
-        backlog.read(|room| lane.queue.read(room))?;
+        backlog.read(now, |room| lane.queue.read(room))?;
         counters.tun_reads.one();
         while let Some(mut shed) = backlog.shed() {
             let (header, packet) = shed.parts();
@@ -150,11 +151,22 @@ fn take_in(lane: &Lane, backlog: &mut Backlog, most: usize) -> io::Result<()> {
     Ok(())
 }
 
-/// Hands what was read to the device.
-fn take(lane: &Lane, header: VirtioHeader, packet: &mut [u8], out: &mut DatagramBatch) {
-    match Whole::read(header, packet) {
-        Some(whole) => lane.device.handle_packets(Instant::now(), &whole, out),
-        None => lane.device.live_counters().drops.no_ip.one(),
+/// Hands what was read to the device. Of one that comes late the sender hears: by a mark, or by the loss of its first
+/// segment.
+fn take(lane: &Lane, now: Instant, waiting: &mut Waiting, out: &mut DatagramBatch) {
+    let counters = lane.device.live_counters();
+    let is_late = waiting.is_late;
+    let (header, packet) = waiting.parts();
+    let is_marked = is_late && mark_congestion(packet);
+    let Some(mut whole) = Whole::read(header, packet) else { return counters.drops.no_ip.one() };
+    if is_marked {
+        counters.congestion_marked.one();
+    } else if is_late {
+        counters.drops.waited_too_long.one();
+        whole.leave_out_first();
+    }
+    if whole.count() > 0 {
+        lane.device.handle_packets(now, &whole, out);
     }
 }
 
