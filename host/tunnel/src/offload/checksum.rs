@@ -61,7 +61,7 @@ pub(super) fn pseudo_header(addresses: &[u8], protocol: u8, length: usize) -> u6
     u64::from(sum(addresses, 0)) + u64::from(protocol) + length as u64
 }
 
-fn fold(mut total: u64) -> u16 {
+pub(super) fn fold(mut total: u64) -> u16 {
     while total > 0xffff {
         total = (total & 0xffff) + (total >> 16);
     }

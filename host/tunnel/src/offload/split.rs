@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use super::checksum::{copy_and_sum, pseudo_header, sum};
+use super::checksum::{copy_and_sum, fold, pseudo_header, sum};
 use super::{
     IPV4_HEAD, IPV6_HEAD, TCP, TCP_CHECKSUM, TCP_HEAD, UDP, UDP_CHECKSUM, UDP_HEAD, VirtioHeader, flag, put16, put32,
     word16, word32,
@@ -31,6 +31,10 @@ struct Cut {
     head: usize,
     /// Bytes of payload in each segment but the last.
     segment: usize,
+    /// Sums of the heads, but for what differs from segment to segment: of IPv4's, and of TCP's or UDP's with the
+    /// pseudo-header.
+    network_sum: u64,
+    transport_sum: u64,
 }
 
 impl<'a> Whole<'a> {
@@ -94,7 +98,21 @@ impl Cut {
             && head < packet.len()
             && segment > 0
             && usize::from(header.checksum_start) == transport;
-        sane.then_some(Self { is_ipv6, is_tcp, transport, head, segment })
+        if !sane {
+            return None;
+        }
+        let (network, head_of_transport) = packet[..head].split_at(transport);
+        let sums = |parts: &[&[u8]]| parts.iter().map(|part| u64::from(sum(part, 0))).sum::<u64>();
+        let addresses = if is_ipv6 { &network[8..40] } else { &network[12..20] };
+        let of_transport = match head_of_transport {
+            // Without sequence number, flags and checksum.
+            tcp if is_tcp => sums(&[&tcp[..4], &tcp[8..12], &tcp[14..16], &tcp[18..]]),
+            udp => sums(&[&udp[..4]]),
+        };
+        // Without length, identification and checksum.
+        let network_sum = if is_ipv6 { 0 } else { sums(&[&network[..2], &network[6..10], &network[12..]]) };
+        let transport_sum = pseudo_header(addresses, protocol, 0) + of_transport;
+        Some(Self { is_ipv6, is_tcp, transport, head, segment, network_sum, transport_sum })
     }
 
     /// Bytes of payload of segment `at`, and where it begins in the packet.
@@ -126,21 +144,19 @@ impl Packets for Whole<'_> {
         let of_payload = copy_and_sum(&self.packet[begin..begin + payload], &mut room[cut.head..]);
         let (network, transport) = room.split_at_mut(cut.transport);
         let length = transport.len();
-        let (addresses, protocol) = if cut.is_ipv6 {
+        if cut.is_ipv6 {
             put16(network, 4, (network.len() + length - IPV6_HEAD) as u16);
-            (&network[8..40], network[6])
         } else {
-            put16(network, 2, (network.len() + length) as u16);
             // Each has an identification of its own (RFC 6864 does not ask for it where DF is set; some look at it).
-            put16(network, 4, word16(network, 4).wrapping_add(at as u16));
-            put16(network, 10, 0);
-            let checksum = !sum(network, 0);
-            put16(network, 10, checksum);
-            (&network[12..20], network[9])
-        };
-        let pseudo = pseudo_header(addresses, protocol, length);
+            let (total, identification) = ((network.len() + length) as u16, word16(network, 4).wrapping_add(at as u16));
+            put16(network, 2, total);
+            put16(network, 4, identification);
+            put16(network, 10, !fold(cut.network_sum + u64::from(total) + u64::from(identification)));
+        }
+        let mut sum = cut.transport_sum + length as u64 + u64::from(of_payload);
         let field = if cut.is_tcp {
-            put32(transport, 4, word32(transport, 4).wrapping_add((at * cut.segment) as u32));
+            let sequence = word32(transport, 4).wrapping_add((at * cut.segment) as u32);
+            put32(transport, 4, sequence);
             let is_last = begin + payload == self.packet.len();
             if !is_last {
                 transport[13] &= !(flag::FIN | flag::PSH);
@@ -148,14 +164,14 @@ impl Packets for Whole<'_> {
             if at > 0 {
                 transport[13] &= !flag::CWR;
             }
+            sum += u64::from(sequence >> 16) + u64::from(sequence & 0xffff) + u64::from(word16(transport, 12));
             TCP_CHECKSUM
         } else {
             put16(transport, 4, length as u16);
+            sum += length as u64;
             UDP_CHECKSUM
         };
-        put16(transport, field, 0);
-        let head = &transport[..cut.head - cut.transport];
-        let checksum = !sum(head, pseudo + u64::from(of_payload));
+        let checksum = !fold(sum);
         put16(transport, field, if checksum == 0 { 0xffff } else { checksum });
     }
 }
