@@ -48,7 +48,7 @@ impl Options {
 struct Pace {
     /// Rounds over all devices, in turn.
     rounds: usize,
-    /// Of these, how many with a flood: the longest measurement, and the one that varies least.
+    /// Of these, how many with a flood, which is the longest measurement.
     flood_rounds: usize,
     /// Rounds with four million peers.
     large_rounds: usize,
