@@ -121,6 +121,12 @@ pub(in crate::bench) fn join(one: (&Machine, &End), two: (&Machine, &End)) -> Re
     Ok(())
 }
 
+/// Makes a device forget another, and the session that they have.
+pub(super) fn part(machine: &Machine, other: &End) -> Result<()> {
+    machine.run("wg", &["set", INTERFACE, "peer", other.public_key(), "remove"])?.success("wg set")?;
+    Ok(())
+}
+
 fn in_path(program: &str) -> bool {
     let path = std::env::var_os("PATH").unwrap_or_default();
     let folders = std::env::split_paths(&path).chain([PathBuf::from("/usr/sbin")]);

@@ -141,7 +141,6 @@ fn compare(device: &Device, pace: &Pace, results: &mut Results) -> Result<()> {
         }
         Ok(bed) => bed,
     };
-    // The idle echo first: its first packet makes the session.
     note(name, "idle echo", results, |results| echo::measure_idle(&bed, name, pace.echo_millis, results));
     note(name, "streams", results, |results| stream::measure(&bed, name, pace.stream_seconds, results));
     note(name, "small packets", results, |results| packets::measure(&bed, name, pace.packets_millis, results));

@@ -28,9 +28,13 @@ pub(super) fn serve(address: &str) -> Result<()> {
     }
 }
 
+pub(super) fn first(address: &str) -> Result<()> {
+    let first = Asker::new(address)?.ask()?.context("the first echo is lost")?;
+    say(&json!({ "first_us": micros(first) }))
+}
+
 pub(super) fn ask(address: &str, millis: u64) -> Result<()> {
     let mut asker = Asker::new(address)?;
-    let first = asker.ask()?.context("the first echo is lost")?;
     let mut times = Vec::new();
     let mut lost = 0;
     let began = Instant::now();
@@ -44,7 +48,6 @@ pub(super) fn ask(address: &str, millis: u64) -> Result<()> {
     ensure!(lost < times.len(), "no echo came back");
     times.sort();
     say(&json!({
-        "first_us": micros(first),
         "p50_us": micros(percentile(&times, 50)),
         "p99_us": micros(percentile(&times, 99)),
         "echoes": times.len(),

@@ -34,6 +34,7 @@ pub fn main(arguments: &[&str]) -> ExitCode {
 fn run(arguments: &[&str]) -> Result<()> {
     match *arguments {
         ["echo-serve", address] => echo::serve(address),
+        ["echo-first", address] => echo::first(address),
         ["echo", address, millis] => echo::ask(address, millis.parse()?),
         ["count", port] => packets::count(port.parse()?),
         ["send", address, rate, millis] => packets::send(address, rate.parse()?, millis.parse()?),
@@ -107,8 +108,9 @@ impl Drop for Helper {
     }
 }
 
-/// The pause of a sender that keeps a rate. How far it has come is reckoned from the clock, never from pauses.
-#[allow(clippy::disallowed_methods, reason = "a rate is kept by pausing; nothing is waited for")]
-fn pause(duration: std::time::Duration) {
+/// A pause of the clock: of a sender that keeps a rate, whose way is reckoned from the clock and never from pauses, or of
+/// devices that are to come to rest.
+#[allow(clippy::disallowed_methods, reason = "time itself is to pass; nothing is waited for")]
+pub(super) fn pause(duration: std::time::Duration) {
     std::thread::sleep(duration);
 }
