@@ -2,6 +2,7 @@
 
 mod bench;
 mod build;
+mod checkout;
 mod command;
 mod demo;
 mod fuzz;
@@ -53,6 +54,9 @@ fn main() -> ExitCode {
 }
 
 fn dispatch(command: Command) -> Result<ExitCode> {
+    if !matches!(command, Command::Setup) {
+        checkout::claim()?;
+    }
     match command {
         Command::Setup => setup::main(),
         Command::Build(arguments) => build::main(&arguments),

@@ -1,0 +1,122 @@
+//! Whose build products lie in the cache.
+//!
+//! All checkouts share them, so that each finds its dependencies built. Those of our own crates are another matter: Cargo
+//! takes them for fresh if they are younger than the files of a crate, whichever checkout they were made of, and paths of
+//! the checkout are written in some. So what another checkout made of our own crates is forgotten.
+
+use std::collections::BTreeSet;
+use std::ffi::OsStr;
+use std::path::Path;
+use std::{fs, io};
+
+use anyhow::{Context, Result};
+
+use crate::places;
+
+/// In a target folder: the checkout that made what is there of our own crates.
+const NOTE: &str = "checkout";
+
+/// Cargo's folders of what it knows of each built crate lie so deep in a target folder, at most.
+const DEPTH: usize = 4;
+
+/// Makes the cache this checkout's.
+pub fn claim() -> Result<()> {
+    let root = places::root();
+    let mut crates = None;
+    for target in [places::target(), places::fuzz_target(), places::guest_target()] {
+        let note = target.join(NOTE);
+        if fs::read(&note).is_ok_and(|owner| owner == root.as_os_str().as_encoded_bytes()) {
+            continue;
+        }
+        let ours = match &mut crates {
+            Some(crates) => crates,
+            none => none.insert(crates_of(&root)?),
+        };
+        forget(&target, ours, DEPTH).with_context(|| format!("cannot forget what lies in {}", target.display()))?;
+        fs::create_dir_all(&target)
+            .and_then(|()| fs::write(&note, root.as_os_str().as_encoded_bytes()))
+            .with_context(|| format!("cannot write {}", note.display()))?;
+    }
+    Ok(())
+}
+
+/// Names of all crates in a checkout.
+fn crates_of(folder: &Path) -> Result<BTreeSet<String>> {
+    let mut crates = BTreeSet::new();
+    let entries = fs::read_dir(folder).with_context(|| format!("cannot list {}", folder.display()))?;
+    for entry in entries {
+        let entry = entry?;
+        let (name, path) = (entry.file_name(), entry.path());
+        if entry.file_type()?.is_dir() && name != "target" && !name.as_encoded_bytes().starts_with(b".") {
+            crates.append(&mut crates_of(&path)?);
+        } else if name == "Cargo.toml" {
+            let manifest = fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
+            crates.extend(package_of(&manifest).map(str::to_owned));
+        }
+    }
+    Ok(crates)
+}
+
+/// The name in a manifest's `[package]`.
+fn package_of(manifest: &str) -> Option<&str> {
+    let package = manifest.lines().skip_while(|line| line.trim() != "[package]").skip(1);
+    let mut lines = package.take_while(|line| !line.starts_with('['));
+    lines.find_map(|line| line.strip_prefix("name = \"")?.strip_suffix('"'))
+}
+
+/// Forgets that these crates were built. Of others nothing is touched.
+fn forget(folder: &Path, crates: &BTreeSet<String>, depth: usize) -> io::Result<()> {
+    let entries = match fs::read_dir(folder) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        entries => entries?,
+    };
+    for entry in entries {
+        let entry = entry?;
+        if !entry.file_type()?.is_dir() {
+            continue;
+        }
+        if folder.file_name() == Some(OsStr::new(".fingerprint")) {
+            // `NAME-HASH`.
+            let name = entry.file_name();
+            if name.to_str().and_then(|name| name.rsplit_once('-')).is_some_and(|(name, _)| crates.contains(name)) {
+                fs::remove_dir_all(entry.path())?;
+            }
+        } else if depth > 0 {
+            forget(&entry.path(), crates, depth - 1)?;
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_package_has_the_name_of_its_section() {
+        let manifest =
+            "[workspace]\nname = \"none\"\n[package]\nversion = \"1\"\nname = \"ours\"\n[[bin]]\nname = \"other\"\n";
+        assert_eq!(package_of(manifest), Some("ours"));
+        assert_eq!(package_of("[package]\n[lib]\nname = \"other\"\n"), None);
+        assert_eq!(package_of("[workspace]\n"), None);
+        let ours = crates_of(&places::root()).unwrap();
+        assert!(
+            ["xtask", "servos-agent", "servos-fuzz", "mesh-wakeup"].iter().all(|name| ours.contains(*name)),
+            "{ours:?}"
+        );
+    }
+
+    #[test]
+    fn what_others_made_of_our_crates_is_forgotten_and_of_no_other() {
+        let target = std::env::temp_dir().join(format!("servos-checkout-{}", std::process::id()));
+        let built = |name: &str| target.join("triple/release/.fingerprint").join(name);
+        for name in ["ours-0123", "ours-too-0123", "tokio-0123"] {
+            fs::create_dir_all(built(name).join("inside")).unwrap();
+        }
+        forget(&target, &BTreeSet::from(["ours".to_owned()]), DEPTH).unwrap();
+        assert!(!built("ours-0123").exists());
+        assert!(built("ours-too-0123").exists() && built("tokio-0123").exists());
+        forget(&target.join("none"), &BTreeSet::new(), DEPTH).unwrap();
+        fs::remove_dir_all(&target).unwrap();
+    }
+}
