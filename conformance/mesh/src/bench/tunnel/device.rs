@@ -121,9 +121,11 @@ pub(in crate::bench) fn join(one: (&Machine, &End), two: (&Machine, &End)) -> Re
     Ok(())
 }
 
-/// Makes a device forget another, and the session that they have.
-pub(super) fn part(machine: &Machine, other: &End) -> Result<()> {
-    machine.run("wg", &["set", INTERFACE, "peer", other.public_key(), "remove"])?.success("wg set")?;
+/// Makes two devices forget each other, and the session that they have.
+pub(super) fn part(one: (&Machine, &End), two: (&Machine, &End)) -> Result<()> {
+    for ((machine, _), (_, end)) in [(one, two), (two, one)] {
+        machine.run("wg", &["set", INTERFACE, "peer", end.public_key(), "remove"])?.success("wg set")?;
+    }
     Ok(())
 }
 

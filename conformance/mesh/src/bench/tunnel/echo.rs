@@ -43,9 +43,10 @@ fn first(bed: &Bed) -> Result<f64> {
     let _server = Helper::start(&bed.machine_two, &["echo-serve", &address])?;
     let mut firsts = Vec::new();
     for _ in 0..FIRSTS {
-        // Forgotten and known again, the peer has no session.
-        device::part(&bed.machine_one, &bed.two)?;
-        device::join((&bed.machine_one, &bed.one), (&bed.machine_two, &bed.two))?;
+        // Forgotten and known again, the peers have no session.
+        let ends = ((&bed.machine_one, &bed.one), (&bed.machine_two, &bed.two));
+        device::part(ends.0, ends.1)?;
+        device::join(ends.0, ends.1)?;
         pause(BETWEEN_FIRSTS);
         firsts.push(number(&Helper::launch(&bed.machine_one, &["echo-first", &address])?.answer()?, "first_us")?);
     }
