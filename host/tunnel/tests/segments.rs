@@ -169,8 +169,8 @@ fn what_is_too_much_is_taken_from_the_stream_and_counted() {
     assert!(before < count / 4, "{before} of {count} came before it");
 }
 
-/// Sends buffers that the kernel is to cut as fast as they go, as one that heeds marks of congestion or not, until the
-/// tunnel had to do something about it: `ADDRESS SERVICE`. Ends when its input does.
+/// Sends buffers that the kernel is to cut as fast as they go, with a type of service that says whether it heeds marks of
+/// congestion, until its input ends: `ADDRESS SERVICE`.
 const SEND_TOO_MUCH: &str = "
 import select, socket, sys
 s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)

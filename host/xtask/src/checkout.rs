@@ -21,23 +21,22 @@ const DEPTH: usize = 4;
 
 /// Makes the cache this checkout's.
 pub fn claim() -> Result<()> {
-    let root = places::root();
-    let mut crates = None;
     for target in [places::target(), places::fuzz_target(), places::guest_target()] {
-        let note = target.join(NOTE);
-        if fs::read(&note).is_ok_and(|owner| owner == root.as_os_str().as_encoded_bytes()) {
-            continue;
-        }
-        let ours = match &mut crates {
-            Some(crates) => crates,
-            none => none.insert(crates_of(&root)?),
-        };
-        forget(&target, ours, DEPTH).with_context(|| format!("cannot forget what lies in {}", target.display()))?;
-        fs::create_dir_all(&target)
-            .and_then(|()| fs::write(&note, root.as_os_str().as_encoded_bytes()))
-            .with_context(|| format!("cannot write {}", note.display()))?;
+        claim_target(&target, &places::root())?;
     }
     Ok(())
+}
+
+fn claim_target(target: &Path, root: &Path) -> Result<()> {
+    let (note, owner) = (target.join(NOTE), root.as_os_str().as_encoded_bytes());
+    if fs::read(&note).is_ok_and(|noted| noted == owner) {
+        return Ok(());
+    }
+    let ours = crates_of(root)?;
+    forget(target, &ours, DEPTH).with_context(|| format!("cannot forget what lies in {}", target.display()))?;
+    fs::create_dir_all(target)
+        .and_then(|()| fs::write(&note, owner))
+        .with_context(|| format!("cannot write {}", note.display()))
 }
 
 /// Names of all crates in a checkout.
@@ -104,6 +103,23 @@ mod tests {
             ["xtask", "servos-agent", "servos-fuzz", "mesh-wakeup"].iter().all(|name| ours.contains(*name)),
             "{ours:?}"
         );
+    }
+
+    #[test]
+    fn one_checkout_after_the_other_has_the_cache() {
+        let folder = std::env::temp_dir().join(format!("servos-claim-{}", std::process::id()));
+        let (target, built) = (folder.join("target"), folder.join("target/debug/.fingerprint/ours-0123"));
+        let checkouts = ["one", "two"].map(|name| folder.join(name));
+        for checkout in &checkouts {
+            fs::create_dir_all(checkout).unwrap();
+            fs::write(checkout.join("Cargo.toml"), "[package]\nname = \"ours\"\n").unwrap();
+        }
+        for (checkout, is_kept) in [(0, false), (0, true), (1, false), (1, true), (0, false)] {
+            fs::create_dir_all(&built).unwrap();
+            claim_target(&target, &checkouts[checkout]).unwrap();
+            assert_eq!(built.exists(), is_kept, "of {checkout}");
+        }
+        fs::remove_dir_all(&folder).unwrap();
     }
 
     #[test]

@@ -101,13 +101,15 @@ impl Cut {
         if !sane {
             return None;
         }
-        let (network, head_of_transport) = packet[..head].split_at(transport);
+        let (network, transport_head) = packet[..head].split_at(transport);
         let sums = |parts: &[&[u8]]| parts.iter().map(|part| u64::from(sum(part, 0))).sum::<u64>();
         let addresses = if is_ipv6 { &network[8..40] } else { &network[12..20] };
-        let of_transport = match head_of_transport {
-            // Without sequence number, flags and checksum.
-            tcp if is_tcp => sums(&[&tcp[..4], &tcp[8..12], &tcp[14..16], &tcp[18..]]),
-            udp => sums(&[&udp[..4]]),
+        // Of TCP's without sequence number, flags and checksum; of UDP's the ports.
+        let ports = sums(&[&transport_head[..4]]);
+        let of_transport = if is_tcp {
+            ports + sums(&[&transport_head[8..12], &transport_head[14..16], &transport_head[18..]])
+        } else {
+            ports
         };
         // Without length, identification and checksum.
         let network_sum = if is_ipv6 { 0 } else { sums(&[&network[..2], &network[6..10], &network[12..]]) };

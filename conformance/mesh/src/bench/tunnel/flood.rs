@@ -27,7 +27,7 @@ pub(super) struct Flood {
     pub(super) rate: u32,
     /// Initiations that are made beforehand and sent in turn.
     pub(super) different: u32,
-    /// Seconds of the streams meanwhile, in all turns.
+    /// Seconds of one stream meanwhile.
     pub(super) seconds: u32,
 }
 
@@ -54,8 +54,7 @@ fn under(bed: &Bed, port: u16, flood: Flood) -> Result<(f64, f64)> {
     let (rate, different) = (flood.rate.to_string(), flood.different.to_string());
     let arguments = ["flood", &target, bed.two.public_key(), &rate, &different];
     let mut flooder = Helper::start(&bed.stranger, &arguments)?;
-    let seconds = (flood.seconds / TURNS).max(1);
-    let stream = stream(&bed.machine_one, &bed.machine_two, bed.two.address, seconds, Way::There)?;
+    let stream = stream(&bed.machine_one, &bed.machine_two, bed.two.address, flood.seconds, Way::There)?;
     let sent = flooder.ask("stop")?;
     ensure!(number(&sent, "sent")? > 0.0, "the flood sent nothing");
     Ok((stream.gigabits_a_second(), number(&sent, "rate")?))

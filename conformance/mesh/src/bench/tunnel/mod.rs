@@ -59,7 +59,7 @@ struct Pace {
     idle: Duration,
 }
 
-/// Some ten minutes.
+/// A quarter of an hour, and more where a peer does not answer.
 const WHOLE: Pace = Pace {
     rounds: 3,
     flood_rounds: 1,
@@ -67,8 +67,8 @@ const WHOLE: Pace = Pace {
     stream_seconds: 4,
     echo_millis: 2_000,
     packets_millis: 800,
-    // A million in all while the stream runs.
-    flood: Flood { rate: 50_000, different: 5_000, seconds: 20 },
+    // A million in all while four streams run.
+    flood: Flood { rate: 50_000, different: 5_000, seconds: 5 },
     idle: Duration::from_secs(30),
 };
 
@@ -80,7 +80,7 @@ const QUICK: Pace = Pace {
     stream_seconds: 2,
     echo_millis: 800,
     packets_millis: 400,
-    flood: Flood { rate: 20_000, different: 500, seconds: 2 },
+    flood: Flood { rate: 20_000, different: 500, seconds: 1 },
     idle: Duration::from_secs(10),
 };
 

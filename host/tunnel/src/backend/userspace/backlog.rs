@@ -51,6 +51,7 @@ pub(super) struct Waiting {
     buffer: Box<[u8]>,
     header: VirtioHeader,
     packet: Range<usize>,
+    /// When it was read.
     since: Instant,
     /// Whether its flow should hear of how long it waited.
     pub(super) is_late: bool,

@@ -17,7 +17,7 @@ pub(super) struct Codel {
     is_taking: bool,
     /// When the next is due, or would have been.
     next: Option<Instant>,
-    /// How many were taken since it began, and how many of them were not new when it did.
+    /// How many were taken at this pace, which the pauses follow from; and with how many of them it began.
     taken: u32,
     taken_before: u32,
 }
