@@ -135,14 +135,18 @@ pub const DEFAULT_MTU: u16 = 1_420;
 /// Highest MTU that is learnt from routes: jumbo frames. A loopback's 65,536 is nobody's way out.
 pub const MAX_LEARNT_MTU: u16 = 9_000 - OUTER_OVERHEAD;
 
-/// Bytes of datagrams that gather before they are sent: one full segmentation-offload packet.
-pub const SEND_BATCH_BYTES: usize = 65_536;
-
 /// Bytes of one datagram batch on a socket (IPv4's limit for UDP).
 pub const MAX_UDP_PAYLOAD: usize = 65_507;
 
+/// Datagrams that one call sends on any kernel (`UDP_MAX_SEGMENTS` of `linux/udp.h`; newer ones may take more).
+pub const MAX_UDP_SEGMENTS: usize = 64;
+
+/// So many calls' worth of datagrams gather before they are sent, where one flow alone has any; else one. With two the
+/// sender has 5 % less work than with one, with four no less.
+pub const CALLS_OF_ONE_FLOW: usize = 2;
+
 /// Full batches in a row after which also the rest of the last one is sent, and whoever stops the tunnel is looked at.
-pub const BATCHES_IN_A_ROW: usize = 16;
+pub const BATCHES_IN_A_ROW: usize = 8;
 
 /// Bytes of packets of the interface that wait to be sealed: what one stream has under way by the kernel's default windows
 /// (`net.ipv4.tcp_wmem`), so that a burst loses nothing.
@@ -197,8 +201,9 @@ pub const SEGMENTATION_RETRY: Duration = Duration::from_secs(60);
 /// The interface is down: so long until it is tried again.
 pub const LINK_DOWN_WAIT: Duration = Duration::from_millis(200);
 
-/// The MTU that somebody else sets is looked at this often, while packets come: a few microseconds of work.
-pub const MTU_LOOK: Duration = Duration::from_secs(1);
+/// What somebody else sets is looked at this often, while packets come, the MTU and whether packets are forwarded: some
+/// microseconds of work.
+pub const SETTINGS_LOOK: Duration = Duration::from_secs(1);
 
 /// Bytes of one request on the UAPI socket: half a million allowed IPs.
 pub const UAPI_REQUEST_BYTES: usize = 32 << 20;

@@ -6,7 +6,8 @@ mod namespaces;
 
 use std::process::Stdio;
 
-use namespaces::{Lab, wait_for};
+use namespaces::{Lab, Machine, wait_for};
+use serde_json::Value;
 
 /// Sends one buffer that the kernel is to cut: `ADDRESS SEGMENT BYTES`.
 const SEND_SEGMENTS: &str = "
@@ -79,6 +80,36 @@ fn of_a_batch_that_is_refused_whole_all_pieces_arrive() {
     for reason in ["send_failed", "too_long_for_way"] {
         assert_eq!(first.counter(&format!("/drops/{reason}")), 0, "{reason}");
     }
+}
+
+#[test]
+fn tcp_is_told_what_one_call_sends_unless_packets_are_forwarded() {
+    let lab = Lab::new();
+    let [one, two] = &lab.machines;
+    // What a namespace begins with is the machine's.
+    let forward = |machine: &Machine, family: &str, on: u8| {
+        machine.run("sysctl", &["-w", &format!("net.{family}.conf.all.forwarding={on}")]);
+    };
+    let segments = |machine: &Machine| {
+        let links: Value =
+            serde_json::from_str(&machine.run("ip", &["-d", "-j", "link", "show", &machine.interface])).unwrap();
+        links[0]["gso_max_segs"].as_u64().unwrap()
+    };
+    for machine in [one, two] {
+        for family in ["ipv4", "ipv6"] {
+            forward(machine, family, 0);
+        }
+    }
+    forward(two, "ipv6", 1);
+    let _tunnels = lab.start_both();
+    assert_eq!((segments(one), segments(two)), (45, 65_535));
+    one.ping(&two.address);
+    assert_eq!(segments(one), 45);
+    forward(one, "ipv4", 1);
+    wait_for("the kernel's own measure", || {
+        one.ping(&two.address);
+        segments(one) == 65_535
+    });
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use super::Endpoint;
-use crate::limits::{MAX_UDP_PAYLOAD, SEND_BATCH_BYTES};
+use crate::limits::MAX_UDP_PAYLOAD;
 
 /// Datagrams to send, one behind the other in one buffer, in order.
 #[derive(Debug, Default)]
@@ -50,9 +50,9 @@ impl DatagramBatch {
         self.commit(to, datagram.len());
     }
 
-    /// Whether it should be sent before more is put in.
-    pub fn is_full(&self) -> bool {
-        self.used >= SEND_BATCH_BYTES
+    /// Whether there is as much in it as `calls` calls may send: another datagram as long as the last would be too much.
+    pub fn fills(&self, calls: usize) -> bool {
+        self.datagrams.last().is_some_and(|(_, last)| self.used + last.len() > calls * MAX_UDP_PAYLOAD)
     }
 
     /// Whether there is nothing to send.
@@ -110,5 +110,25 @@ impl DatagramBatch {
         }
         is_open &= count < max_segments && end + segment - head.start <= MAX_UDP_PAYLOAD;
         Some((Run { to: *to, segment, bytes: &self.bytes[head.start..end], is_open }, count))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::{Ipv4Addr, SocketAddr};
+
+    use super::*;
+
+    #[test]
+    fn it_fills_a_call_when_another_would_be_too_much_for_it() {
+        let (mut batch, to) = (DatagramBatch::default(), Endpoint::from(SocketAddr::from((Ipv4Addr::LOCALHOST, 9))));
+        assert!(!batch.fills(1));
+        for count in 1..=100 {
+            batch.push(to, &[0; 1_452]);
+            assert_eq!((batch.fills(1), batch.fills(2)), (count >= 45, count >= 90), "{count}");
+        }
+        batch.clear();
+        batch.push(to, &[0; MAX_UDP_PAYLOAD]);
+        assert!(batch.fills(1));
     }
 }

@@ -2,7 +2,7 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use crate::limits::PADDING;
+use crate::limits::{OVERHEAD, PADDING};
 
 /// Packets of one destination, not yet written where they will be sealed.
 pub trait Packets {
@@ -94,6 +94,11 @@ pub(crate) fn mark_congestion(packet: &mut [u8]) -> bool {
 /// Bytes of a packet with its padding (WireGuard paper §5.4.6): never beyond the MTU.
 pub(crate) fn padded_length(length: usize, mtu: usize) -> usize {
     length.next_multiple_of(PADDING).min(mtu).max(length)
+}
+
+/// Bytes of the message that a packet is sealed into.
+pub(crate) fn message_length(length: usize, mtu: usize) -> usize {
+    padded_length(length, mtu) + OVERHEAD
 }
 
 #[cfg(test)]

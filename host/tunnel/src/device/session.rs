@@ -14,7 +14,7 @@ use servos_mesh::{Link, PublicKey};
 use zeroize::Zeroizing;
 
 use super::batch::DatagramBatch;
-use super::packets::{Packets, padded_length};
+use super::packets::{Packets, message_length, padded_length};
 use super::peer::{Peer, PeerId};
 use super::session_timers::{Duty, SessionTimers};
 use super::{Common, Endpoint, SessionStatus, TunnelEvent};
@@ -198,7 +198,7 @@ impl Session {
         for at in 0..packets.count() {
             let length = packets.length(at);
             bytes += length as u64;
-            sealed += (padded_length(length, mtu) + OVERHEAD) as u64;
+            sealed += message_length(length, mtu) as u64;
         }
         let Some((keypair, counter)) = self.reserve(now, packets.count()) else {
             self.hold(common, packets);

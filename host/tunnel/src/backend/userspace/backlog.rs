@@ -90,6 +90,11 @@ impl Backlog {
         self.made - self.free.len()
     }
 
+    /// Whether packets of one flow alone came of late.
+    pub(super) fn is_one_flow(&self) -> bool {
+        self.anew.len() + self.again.len() <= 1
+    }
+
     /// Whether another packet may be read. What is not read waits in the kernel.
     pub(super) fn has_room(&self) -> bool {
         !self.free.is_empty() || self.made < BACKLOG_PACKETS

@@ -3,6 +3,8 @@
 use std::io;
 use std::os::fd::RawFd;
 use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
 use nix::errno::Errno;
 use nix::net::if_::if_nametoindex;
@@ -10,6 +12,7 @@ use servos_mesh::MeshAddress;
 use tun_rs::{DeviceBuilder, SyncDevice};
 
 use super::queue::Queue;
+use super::segments;
 use crate::TunnelError;
 use crate::limits::DEFAULT_MTU;
 
@@ -34,37 +37,51 @@ pub(super) struct Interface {
     queues: Vec<Queue>,
     /// None for one that somebody else opened.
     device: Option<SyncDevice>,
+    /// Whether the kernel was told how many segments to leave together.
+    is_limited: Arc<AtomicBool>,
 }
 
 impl Interface {
     /// Makes the interface `name`, up, with `address`/10.
     pub(super) fn create(name: &str, address: MeshAddress, mtu: u16, lanes: usize) -> Result<Self, TunnelError> {
-        let builder = builder(name, lanes)?.mtu(mtu);
-        Self::build(name, builder.ipv4(address.ipv4(), MeshAddress::PREFIX_LENGTH, None).enable(true), lanes)
+        let builder = builder(name, lanes)?;
+        Self::build(name, mtu, builder.ipv4(address.ipv4(), MeshAddress::PREFIX_LENGTH, None).enable(true), lanes)
     }
 
     /// Makes an interface without address, down, for others to configure; one that was opened by others has one lane.
     pub(super) fn bare(source: &InterfaceSource, lanes: usize) -> Result<Self, TunnelError> {
         match source {
-            InterfaceSource::Name(name) => {
-                Self::build(name, builder(name, lanes)?.mtu(DEFAULT_MTU).enable(false), lanes)
-            }
+            InterfaceSource::Name(name) => Self::build(name, DEFAULT_MTU, builder(name, lanes)?.enable(false), lanes),
             InterfaceSource::Descriptor(fd) => {
                 let adopted = Queue::adopt(*fd);
                 let (name, queue) = adopted.map_err(|source| TunnelError::Descriptor { fd: *fd, source })?;
-                Ok(Self { name, queues: vec![queue], device: None })
+                Ok(Self { name, queues: vec![queue], device: None, is_limited: Arc::default() })
             }
         }
     }
 
-    fn build(name: &str, builder: DeviceBuilder, lanes: usize) -> Result<Self, TunnelError> {
+    fn build(name: &str, mtu: u16, builder: DeviceBuilder, lanes: usize) -> Result<Self, TunnelError> {
         let explained = |source| explain(name, source);
-        let device = builder.build_sync().map_err(explained)?;
+        let device = builder.mtu(mtu).build_sync().map_err(explained)?;
         let mut queues = vec![Queue::of(&device).map_err(explained)?];
         while queues.len() < lanes {
             queues.push(device.try_clone().and_then(|queue| Queue::of(&queue)).map_err(explained)?);
         }
-        Ok(Self { name: name.to_owned(), queues, device: Some(device) })
+        let interface = Self { name: name.to_owned(), queues, device: Some(device), is_limited: Arc::default() };
+        interface.limit_segments(mtu);
+        Ok(interface)
+    }
+
+    fn limit_segments(&self, mtu: u16) {
+        match segments::limit(&self.name, mtu) {
+            Ok(is_limited) => self.is_limited.store(is_limited, Relaxed),
+            Err(error) => tracing::debug!(%error, "the kernel leaves as many segments together as it likes"),
+        }
+    }
+
+    /// Whether the kernel was told how many segments to leave together.
+    pub(super) fn is_limited(&self) -> &Arc<AtomicBool> {
+        &self.is_limited
     }
 
     /// The name that it was made with.
@@ -79,7 +96,11 @@ impl Interface {
 
     pub(super) fn set_mtu(&self, mtu: u16) -> io::Result<()> {
         match &self.device {
-            Some(device) => device.set_mtu(mtu),
+            Some(device) => {
+                device.set_mtu(mtu)?;
+                self.limit_segments(mtu);
+                Ok(())
+            }
             None => Err(io::ErrorKind::Unsupported.into()),
         }
     }

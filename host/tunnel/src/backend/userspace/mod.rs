@@ -18,6 +18,7 @@ mod handshakes;
 mod interface;
 mod network_to_tun;
 mod queue;
+mod segments;
 mod signal;
 mod sockets;
 mod timers;
@@ -26,6 +27,7 @@ mod tun_to_network;
 use std::io;
 use std::num::NonZeroUsize;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::sync::mpsc::{SyncSender, sync_channel};
 use std::thread::{self, JoinHandle};
 
@@ -63,6 +65,8 @@ struct Lane {
     wake: Arc<Signal>,
     /// Raised when somebody deleted the interface.
     gone: Arc<Signal>,
+    /// Whether the kernel was told how many segments to leave together.
+    is_limited: Arc<AtomicBool>,
 }
 
 /// The threads of the sockets in use. They end when it is dropped.
@@ -105,6 +109,7 @@ impl Userspace {
             stop: stop.clone(),
             wake: wake.clone(),
             gone: gone.clone(),
+            is_limited: interface.is_limited().clone(),
         };
         let lanes: Vec<Lane> = interface.queues().iter().enumerate().map(lane).collect();
         let (backlog, handshakes) = sync_channel(HANDSHAKE_BACKLOG);

@@ -76,6 +76,11 @@ impl Queue {
         Ok((name, Self { file: Arc::new(own.into()), framing }))
     }
 
+    /// The interface's name, which may have changed.
+    pub(super) fn interface(&self) -> io::Result<String> {
+        Ok(name_in(&interface_of(&*self.file)?))
+    }
+
     /// The interface's MTU, bytes, if it is in this namespace.
     pub(super) fn mtu(&self) -> io::Result<u16> {
         let mut request = no_request();

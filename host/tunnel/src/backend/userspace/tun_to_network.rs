@@ -3,30 +3,33 @@
 use std::io;
 use std::ops::ControlFlow;
 use std::os::fd::AsFd;
+use std::sync::atomic::Ordering::Relaxed;
 use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
 use nix::poll::PollFlags;
 
 use super::backlog::{Backlog, Waiting};
-use super::{Lane, wait};
+use super::{Lane, segments, wait};
 use crate::device::packets::mark_congestion;
 use crate::device::{DatagramBatch, Packets as _};
-use crate::limits::{BATCHES_IN_A_ROW, CLOSE_WAKES, GATHER, LINK_DOWN_WAIT, MTU_LOOK, TAKE_IN_BYTES};
+use crate::limits::{
+    BATCHES_IN_A_ROW, CALLS_OF_ONE_FLOW, CLOSE_WAKES, GATHER, LINK_DOWN_WAIT, SETTINGS_LOOK, TAKE_IN_BYTES,
+};
 use crate::offload::Whole;
 
 /// Runs until the stop signal, or until the interface is gone.
 pub(super) fn run(lane: &Lane) {
     super::go_first();
     let (mut backlog, mut out) = (Backlog::default(), DatagramBatch::default());
-    let (mut mtu, mut pace) = (MtuWatch::default(), Pace::default());
-    while pump(lane, &mut mtu, &mut pace, &mut backlog, &mut out).is_continue() {}
+    let (mut settings, mut pace) = (SettingsWatch::default(), Pace::default());
+    while pump(lane, &mut settings, &mut pace, &mut backlog, &mut out).is_continue() {}
 }
 
 /// Takes what the interface has until there is no more, or others want their turn, sends it, and waits for the next.
 fn pump(
     lane: &Lane,
-    mtu: &mut MtuWatch,
+    settings: &mut SettingsWatch,
     pace: &mut Pace,
     backlog: &mut Backlog,
     out: &mut DatagramBatch,
@@ -42,7 +45,7 @@ fn pump(
         let Some(mut waiting) = backlog.next(now) else { break };
         sealed += waiting.len();
         if out.is_empty() {
-            mtu.look(lane);
+            settings.look(lane);
         }
         take(lane, now, &mut waiting, out);
         backlog.give_back(waiting);
@@ -51,8 +54,8 @@ fn pump(
             outcome = Err(io::ErrorKind::WouldBlock.into());
             break;
         }
-        if out.is_full() {
-            // The segments of one read are a few more than one call may send: those wait for the next.
+        if out.fills(if backlog.is_one_flow() { CALLS_OF_ONE_FLOW } else { 1 }) {
+            // Where segments of one read are a few more than one call may send, those wait for the next.
             lane.send_full_runs(out);
             full += 1;
         }
@@ -73,7 +76,7 @@ fn pump(
                 pause(rest);
                 return ControlFlow::Continue(());
             }
-            let flow = wait_after(lane, mtu, &error);
+            let flow = wait_after(lane, settings, &error);
             pace.woke(Instant::now());
             flow
         }
@@ -112,22 +115,31 @@ fn pause(rest: Duration) {
     std::thread::sleep(rest);
 }
 
-/// Follows the MTU that somebody else sets, where that is nobody's of ours to decide: before the first packet after the
-/// interface came up, and now and then among packets. An interface at rest is not looked at.
+/// Follows what somebody else sets: before the first packet after the interface came up, and now and then among packets.
+/// An interface at rest is not looked at.
 #[derive(Default)]
-struct MtuWatch {
+struct SettingsWatch {
     looked: Option<Instant>,
 }
 
-impl MtuWatch {
+impl SettingsWatch {
     fn look(&mut self, lane: &Lane) {
-        if !lane.device.is_configurable() || self.looked.is_some_and(|looked| looked.elapsed() < MTU_LOOK) {
+        // That of a managed one is set by ourselves.
+        let (follows_mtu, is_limited) = (lane.device.is_configurable(), lane.is_limited.load(Relaxed));
+        if !(follows_mtu || is_limited) || self.looked.is_some_and(|looked| looked.elapsed() < SETTINGS_LOOK) {
             return;
         }
         self.looked = Some(Instant::now());
-        // One that was moved to another namespace keeps what it had.
-        if let Ok(mtu) = lane.queue.mtu() {
+        // One that was moved to another namespace keeps what it had. If here another has its name, that gets what it had
+        // of its own.
+        if follows_mtu && let Ok(mtu) = lane.queue.mtu() {
             lane.device.set_mtu(mtu);
+        }
+        if is_limited {
+            match lane.queue.interface().and_then(|interface| segments::still_limited(&interface)) {
+                Ok(is_limited) => lane.is_limited.store(is_limited, Relaxed),
+                Err(error) => tracing::debug!(%error, "the kernel goes on leaving few segments together"),
+            }
         }
     }
 }
@@ -170,13 +182,13 @@ fn take(lane: &Lane, now: Instant, waiting: &mut Waiting, out: &mut DatagramBatc
     }
 }
 
-fn wait_after(lane: &Lane, mtu: &mut MtuWatch, error: &io::Error) -> ControlFlow<()> {
+fn wait_after(lane: &Lane, settings: &mut SettingsWatch, error: &io::Error) -> ControlFlow<()> {
     let stop = (lane.stop.as_fd(), PollFlags::POLLIN);
     let stopped = match error.raw_os_error().map(Errno::from_raw) {
         _ if super::would_block(error) => wait([(lane.queue.as_fd(), PollFlags::POLLIN), stop], None)[1],
         // Down: nothing can be read until somebody brings it up again.
         Some(Errno::EIO) => {
-            mtu.looked = None;
+            settings.looked = None;
             wait([stop], Some(LINK_DOWN_WAIT))[0]
         }
         Some(Errno::EBADFD) => {
