@@ -38,10 +38,15 @@ pub(crate) struct Base {
     hasher: DefaultHashBuilder,
 }
 
-impl Base {
-    pub(crate) fn new(state: Arc<MeshState>, own: Option<Own>) -> Self {
-        let hasher = DefaultHashBuilder::default();
-        let records = state.peers();
+/// What each record tells by itself.
+struct Seen {
+    present: Box<[u64]>,
+    excluded: Vec<u32>,
+    skipped: Vec<(u32, SkipReason)>,
+}
+
+impl Seen {
+    fn of(records: &[PeerRecord], own: Option<Own>) -> Self {
         let mut present = vec![0_u64; WORDS].into_boxed_slice();
         let mut excluded = Vec::new();
         let mut skipped = Vec::new();
@@ -55,22 +60,32 @@ impl Base {
             }
             excluded.push(at as u32);
         }
-        let name = |at: &u32| state.name_of(&records[*at as usize]);
+        Self { present, excluded, skipped }
+    }
+}
+
+impl Base {
+    pub(crate) fn new(state: Arc<MeshState>, own: Option<Own>) -> Self {
+        let hasher = DefaultHashBuilder::default();
+        let records = state.peers();
+        let name = |at: &u32| state.name_bytes_of(&records[*at as usize]);
         let key = |at: &u32| records[*at as usize].public_key();
-        let ((by_name, mut doubled_names), (by_key, mut doubled_keys)) = std::thread::scope(|scope| {
+        let (seen, (by_key, mut doubled_keys), (by_name, mut doubled_names)) = std::thread::scope(|scope| {
             // Half of the work beside the other half.
             let names = scope.spawn(|| {
                 let hashes = (0..records.len() as u32).map(|at| Some((hasher.hash_one(name(&at)), at)));
                 Index::build(hashes, |one, other| name(&one) == name(&other))
             });
-            let mut left_out = excluded.iter().peekable();
+            let seen = Seen::of(records, own);
+            let mut left_out = seen.excluded.iter().peekable();
             let hashes = records.iter().enumerate().map(|(at, record)| {
                 let is_peer = left_out.next_if_eq(&&(at as u32)).is_none();
                 is_peer.then(|| (hasher.hash_one(record.public_key()), at as u32))
             });
-            let by_key = Index::build(hashes, |one, other| key(&one) == key(&other));
-            (names.join().expect("hashing names does not panic"), by_key)
+            let keys = Index::build(hashes, |one, other| key(&one) == key(&other));
+            (seen, keys, names.join().expect("hashing names does not panic"))
         });
+        let Seen { present, mut excluded, mut skipped } = seen;
         excluded.extend(&doubled_keys);
         excluded.sort_unstable();
         skipped.extend(doubled_keys.iter().map(|&at| (at, SkipReason::DuplicateKey)));
@@ -84,7 +99,7 @@ impl Base {
             .collect();
         // Stable: those of one key stay in order.
         doubled_keys.sort_by_key(|at| *key(at));
-        doubled_names.sort_by(|one, other| name(one).cmp(name(other)));
+        doubled_names.sort_by_key(|at| name(at));
         let ranks = ranks(&present);
         Self { own, present, ranks, by_key, by_name, doubled_keys, doubled_names, excluded, skipped, hasher, state }
     }
@@ -141,8 +156,8 @@ impl Base {
 
     pub(crate) fn server_by_name(&self, name: &str) -> Option<&PeerRecord> {
         let records = self.state.peers();
-        let is_it = |at: u32| self.state.name_of(&records[at as usize]) == name;
-        Some(&records[self.by_name.find(self.hasher.hash_one(name), is_it)? as usize])
+        let is_it = |at: u32| self.state.name_bytes_of(&records[at as usize]) == name.as_bytes();
+        Some(&records[self.by_name.find(self.hasher.hash_one(name.as_bytes()), is_it)? as usize])
     }
 
     /// Those that could be the peer with that key, by address: the one that is, and those that were skipped for it.

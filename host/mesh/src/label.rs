@@ -21,7 +21,12 @@ impl DnsLabel {
 
     /// Whether `text` is a label as it stands, lower case included.
     pub fn is_valid(text: &str) -> bool {
-        check_label(text).is_ok()
+        Self::are_valid(text.as_bytes())
+    }
+
+    /// The same of bytes, which are text if they are a label.
+    pub(crate) fn are_valid(bytes: &[u8]) -> bool {
+        problem_of_label(bytes).is_none()
     }
 }
 
@@ -61,20 +66,23 @@ impl FromStr for HostName {
 }
 
 fn check_label(text: &str) -> Result<(), LabelError> {
-    if text.is_empty() {
-        return Err(LabelError::new(text, "is empty"));
+    problem_of_label(text.as_bytes()).map_or(Ok(()), |problem| Err(LabelError::new(text, problem)))
+}
+
+fn problem_of_label(bytes: &[u8]) -> Option<&'static str> {
+    if bytes.is_empty() {
+        return Some("is empty");
     }
-    if text.len() > MAX_DNS_LABEL {
-        return Err(LabelError::new(text, "is longer than 63 bytes"));
+    if bytes.len() > MAX_DNS_LABEL {
+        return Some("is longer than 63 bytes");
     }
-    let bytes = text.as_bytes();
     if !bytes.iter().all(|byte| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'-')) {
-        return Err(LabelError::new(text, "has a character other than a-z, 0-9 and '-'"));
+        return Some("has a character other than a-z, 0-9 and '-'");
     }
     if bytes.starts_with(b"-") || bytes.ends_with(b"-") {
-        return Err(LabelError::new(text, "starts or ends with '-'"));
+        return Some("starts or ends with '-'");
     }
-    Ok(())
+    None
 }
 
 /// Why a text is no DNS name.

@@ -10,7 +10,7 @@ use zerocopy::FromBytes;
 use crate::codec::{self, FORMAT, WireError, WireState};
 use crate::limits::MAX_LABEL_TEXT;
 use crate::peer::endpoint_bytes;
-use crate::wire_peers::{PeerWriter, check_peers, name_at};
+use crate::wire_peers::{PeerWriter, check_peers, name_at, name_bytes_at};
 use crate::wire_services::{encode_services, parse_services};
 use crate::{DnsLabel, HostName, Instance, KeyGeneration, MeshAddress, PeerRecord, PublicKey, Revision, Service};
 
@@ -100,6 +100,11 @@ impl MeshState {
     /// The DNS label of a server of this state.
     pub fn name_of(&self, peer: &PeerRecord) -> &str {
         name_at(self.names(), peer.name_offset.get()).unwrap_or_default()
+    }
+
+    /// Its bytes, where only sameness is asked.
+    pub(crate) fn name_bytes_of(&self, peer: &PeerRecord) -> &[u8] {
+        name_bytes_at(self.names(), peer.name_offset.get()).unwrap_or_default()
     }
 
     /// The section that names lie in.

@@ -39,7 +39,7 @@ fn check_part(records: &[PeerRecord], names: &[u8], part: Range<usize>) -> Resul
             return Err(WireError::invalid(format!("peer {at}"), "is not sorted by address, or not unique"));
         }
         before = Some(index);
-        if !name_at(names, record.name_offset.get()).is_some_and(DnsLabel::is_valid) {
+        if !name_bytes_at(names, record.name_offset.get()).is_some_and(DnsLabel::are_valid) {
             return Err(WireError::invalid(format!("peer {at}"), "has no name that is a DNS label"));
         }
     }
@@ -60,7 +60,7 @@ pub(crate) fn name_at(names: &[u8], offset: u32) -> Option<&str> {
     std::str::from_utf8(name_bytes_at(names, offset)?).ok()
 }
 
-/// The same, of a section that was checked, where only sameness is asked.
+/// The same, where text is not asked for.
 pub(crate) fn name_bytes_at(names: &[u8], offset: u32) -> Option<&[u8]> {
     let (length, rest) = names.get(offset as usize..)?.split_first()?;
     rest.get(..usize::from(*length))
