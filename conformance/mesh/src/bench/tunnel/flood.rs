@@ -2,13 +2,15 @@
 //!
 //! The same flood goes to a port where nobody listens for comparison: what the flood itself takes of the machine is no
 //! device's fault. Both take turns, so that a machine that is slower for a while is so for both.
+//!
+//! What a device takes for good when it first meets a flood is told apart from what grows with it.
 
 use anyhow::{Result, ensure};
 
 use super::bed::Bed;
 use super::device::{Device, PORT};
 use super::echo::number;
-use super::figure::{FLOOD_GROWTH, FLOOD_RATE, FLOOD_SHARE};
+use super::figure::{FLOOD_BUFFERS, FLOOD_GROWTH, FLOOD_RATE, FLOOD_SHARE};
 use super::inside::Helper;
 use super::stream::{Way, stream};
 use crate::bench::process::resident_kib;
@@ -34,17 +36,25 @@ pub(super) struct Flood {
 pub(super) fn measure(device: &Device, flood: Flood, results: &mut Results) -> Result<()> {
     let bed = Bed::new(device)?;
     let victim = bed.two.daemon.pid();
-    let (mut beside, mut kept, mut rates, mut growth) = (0.0, 0.0, 0.0, 0.0);
+    let (mut beside, mut kept, mut rates) = (0.0, 0.0, 0.0);
+    // Before the flood, and after each turn.
+    let mut resident = Vec::new();
     for _ in 0..TURNS {
         beside += under(&bed, NOBODY, flood)?.0;
-        let before = resident_kib(victim)?;
+        if resident.is_empty() {
+            resident.push(resident_kib(victim)?);
+        }
         let (gigabits, rate) = under(&bed, PORT, flood)?;
-        growth += resident_kib(victim)? - before;
+        resident.push(resident_kib(victim)?);
         (kept, rates) = (kept + gigabits, rates + rate);
     }
+    let grew = |from: f64, to: f64| (to - from).max(0.0) / 1_000.0 * 1.024;
     results.add(FLOOD_SHARE, device.name, kept / beside);
     results.add(FLOOD_RATE, device.name, rates / f64::from(TURNS));
-    results.add(FLOOD_GROWTH, device.name, growth.max(0.0) / 1_000.0 * 1.024);
+    if let [before, first, .., last] = resident[..] {
+        results.add(FLOOD_BUFFERS, device.name, grew(before, first));
+        results.add(FLOOD_GROWTH, device.name, grew(first, last));
+    }
     Ok(())
 }
 
