@@ -7,7 +7,7 @@ mod namespaces;
 use std::process::Stdio;
 
 use namespaces::{Lab, Machine, wait_for};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 /// Sends one buffer that the kernel is to cut: `ADDRESS SEGMENT BYTES`.
 const SEND_SEGMENTS: &str = "
@@ -101,7 +101,7 @@ fn tcp_is_told_what_one_call_sends_unless_packets_are_forwarded() {
         }
     }
     forward(two, "ipv6", 1);
-    let _tunnels = lab.start_both();
+    let [mut first, _second] = lab.start_both();
     assert_eq!((segments(one), segments(two)), (45, 65_535));
     one.ping(&two.address);
     assert_eq!(segments(one), 45);
@@ -110,6 +110,12 @@ fn tcp_is_told_what_one_call_sends_unless_packets_are_forwarded() {
         one.ping(&two.address);
         segments(one) == 65_535
     });
+    // With the MTU it is judged anew, also where no packet came since forwarding began.
+    for (forwarding, mtu, expected) in [(0, 1_300, 49), (1, 1_420, 65_535)] {
+        forward(one, "ipv4", forwarding);
+        assert_eq!(first.ask(&format!("mtu {mtu}")), json!({ "Ok": null }));
+        assert_eq!(segments(one), expected, "forwarding {forwarding}");
+    }
 }
 
 #[test]

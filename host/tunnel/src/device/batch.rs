@@ -50,7 +50,7 @@ impl DatagramBatch {
         self.commit(to, datagram.len());
     }
 
-    /// Whether there is as much in it as `calls` calls may send: another datagram as long as the last would be too much.
+    /// Whether it has as many bytes as `calls` calls may send: another datagram as long as the last would be too much.
     pub fn fills(&self, calls: usize) -> bool {
         self.datagrams.last().is_some_and(|(_, last)| self.used + last.len() > calls * MAX_UDP_PAYLOAD)
     }

@@ -5,7 +5,7 @@
 //!
 //! What a device takes for good when it first meets a flood is told apart from what grows with it.
 
-use anyhow::{Result, ensure};
+use anyhow::{Result, bail, ensure};
 
 use super::bed::Bed;
 use super::device::{Device, PORT};
@@ -51,10 +51,9 @@ pub(super) fn measure(device: &Device, flood: Flood, results: &mut Results) -> R
     let grew = |from: f64, to: f64| (to - from).max(0.0) / 1_000.0 * 1.024;
     results.add(FLOOD_SHARE, device.name, kept / beside);
     results.add(FLOOD_RATE, device.name, rates / f64::from(TURNS));
-    if let [before, first, .., last] = resident[..] {
-        results.add(FLOOD_BUFFERS, device.name, grew(before, first));
-        results.add(FLOOD_GROWTH, device.name, grew(first, last));
-    }
+    let [before, first, .., last] = resident[..] else { bail!("a flood of fewer than two turns") };
+    results.add(FLOOD_BUFFERS, device.name, grew(before, first));
+    results.add(FLOOD_GROWTH, device.name, grew(first, last));
     Ok(())
 }
 

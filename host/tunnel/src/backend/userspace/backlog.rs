@@ -276,6 +276,18 @@ mod tests {
     }
 
     #[test]
+    fn one_flow_is_one_until_another_comes_and_again_when_that_is_gone() {
+        let mut backlog = Backlog::default();
+        (0..4).for_each(|number| put(&mut backlog, 1, number, 60_000));
+        assert!(backlog.is_one_flow());
+        put(&mut backlog, 2, 0, 84);
+        assert!(!backlog.is_one_flow());
+        while next(&mut backlog).is_some() {}
+        put(&mut backlog, 1, 4, 60_000);
+        assert!(backlog.is_one_flow());
+    }
+
+    #[test]
     fn what_is_too_much_is_of_the_flow_that_has_most() {
         let mut backlog = Backlog::default();
         put(&mut backlog, 2, 0, 84);

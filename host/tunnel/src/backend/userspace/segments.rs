@@ -26,18 +26,16 @@ const UNLIMITED: u32 = 65_535;
 /// Whether packets of others go through this machine.
 const FORWARDING: [&str; 2] = ["/proc/sys/net/ipv4/conf/all/forwarding", "/proc/sys/net/ipv6/conf/all/forwarding"];
 
-/// Tells the kernel of no more segments than one call sends of an interface of `mtu` bytes, unless packets are forwarded.
-/// Whether it was told.
+/// Tells the kernel of no more segments than one call sends of an interface of `mtu` bytes; where packets are forwarded, of
+/// as many as it likes. Whether they are limited.
 ///
 /// # Errors
 ///
 /// What the kernel says. Then it goes on as before, which costs a little.
 pub(super) fn limit(interface: &str, mtu: u16) -> io::Result<bool> {
-    if is_forwarding() {
-        return Ok(false);
-    }
-    set(interface, of_one_call(mtu))?;
-    Ok(true)
+    let is_limited = !is_forwarding();
+    set(interface, if is_limited { of_one_call(mtu) } else { UNLIMITED })?;
+    Ok(is_limited)
 }
 
 /// Takes it back if packets are forwarded. Whether it stands.
@@ -69,6 +67,8 @@ fn set(interface: &str, segments: u32) -> io::Result<()> {
     let mut bytes = vec![0; request.buffer_len()];
     request.serialize(&mut bytes);
     let socket = Socket::new(NETLINK_ROUTE)?;
+    // The kernel has answered when the request is sent; a thread of packets waits for nothing else.
+    socket.set_non_blocking(true)?;
     socket.send_to(&bytes, &SocketAddr::new(0, 0), 0)?;
     let (answer, _) = socket.recv_from_full()?;
     let answer = NetlinkMessage::<RouteNetlinkMessage>::deserialize(&answer);
