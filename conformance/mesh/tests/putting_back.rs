@@ -3,7 +3,11 @@
 use std::time::Duration;
 
 use anyhow::{Result, ensure};
-use servos_lab::{MeshLab, wait_for};
+use servos_lab::{MeshLab, Server, wait_for};
+
+fn has_interface(server: &Server) -> Result<bool> {
+    Ok(server.machine.run("ip", &["link", "show", "dev", "wg0"])?.status.success())
+}
 
 #[test]
 fn decommissioning_puts_everything_back() -> Result<()> {
@@ -26,7 +30,9 @@ fn decommissioning_puts_everything_back() -> Result<()> {
     ensure!(running.stderr.contains("still runs"), "decommissioned under a running agent: {}", running.all());
     server.agent.take().expect("it runs").stop()?;
     ensure!(server.machine.read("/etc/resolv.conf")? == resolver, "SIGTERM left the resolver changed");
+    ensure!(has_interface(&server)?, "without it, what is for the mesh would leave by the default route");
     server.agent(&["decommission", "--yes"])?.success("decommission")?;
+    ensure!(!has_interface(&server)?, "the interface is left behind");
 
     ensure!(server.machine.run("ufw", &["show", "added"])?.stdout == rules, "rules are left behind");
     ensure!(!server.machine.sh("ls /var/lib/servos/private-key")?.status.success(), "the key is left behind");

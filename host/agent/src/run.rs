@@ -182,7 +182,7 @@ async fn run(settings: Settings, commissioned: Commissioned) -> Result<()> {
     }
     // The next agent removes it too; a person should not find a socket that nobody answers.
     let _ = std::fs::remove_file(paths.socket());
-    info!("ended; firewall rules, Traefik's file and the kept state stay");
+    info!("ended; the interface, firewall rules, Traefik's file and the kept state stay");
     Ok(())
 }
 

@@ -51,6 +51,7 @@ fn serve(file: &str) -> Result<(), Box<dyn Error>> {
         address: text(&settings, "address")?.parse()?,
         mtu: u16::try_from(settings["mtu"].as_u64().unwrap_or(1_420))?,
         lanes: usize::try_from(settings["lanes"].as_u64().unwrap_or(1))?.try_into()?,
+        stays: settings["stays"].as_bool().unwrap_or(false),
         handshakes: None,
     };
     let mut limits = Limits::default();

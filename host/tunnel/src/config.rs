@@ -22,6 +22,11 @@ pub struct TunnelConfig {
     pub mtu: u16,
     /// Queues and sockets, each with a thread each way; [`limits::lanes`](crate::limits::lanes) suits most.
     pub lanes: NonZeroUsize,
+    /// Whether the interface stays when the tunnel ends, be it killed: packets for the mesh end in it meanwhile, where they
+    /// would else leave by the default route, in clear. The next tunnel takes it over; [`Tunnel::remove_left`] removes it.
+    ///
+    /// [`Tunnel::remove_left`]: crate::Tunnel::remove_left
+    pub stays: bool,
     /// File that keeps the times of handshakes, so that none can be replayed after a restart.
     pub handshakes: Option<PathBuf>,
 }

@@ -14,6 +14,7 @@ impl TunnelError {
         match self {
             Self::PortInUse { .. } => Some(Errno::EADDRINUSE),
             Self::Interface { source, .. }
+            | Self::Remove { source, .. }
             | Self::Descriptor { source, .. }
             | Self::Socket { source, .. }
             | Self::Uapi { source, .. }
@@ -53,6 +54,17 @@ pub enum TunnelError {
     /// The interface could not be made for another reason.
     #[error("cannot make interface {interface}")]
     Interface {
+        /// The name.
+        interface: String,
+        /// What the kernel said.
+        #[source]
+        source: io::Error,
+    },
+    /// What a tunnel left could not be removed.
+    #[error(
+        "cannot remove interface {interface}: is it a tunnel's? `ip -details link show {interface}` says what it is"
+    )]
+    Remove {
         /// The name.
         interface: String,
         /// What the kernel said.

@@ -10,7 +10,7 @@ use nix::errno::Errno;
 use servos_mesh::PeerTable;
 use tokio::sync::mpsc::UnboundedReceiver;
 
-use crate::backend::userspace::{InterfaceSource, Userspace};
+use crate::backend::userspace::{self, InterfaceSource, Userspace};
 use crate::device::DatagramBatch;
 use crate::device::changes::Changes;
 use crate::limits::{DEFAULT_MTU, Limits, MAX_MTU, MIN_MTU};
@@ -31,7 +31,7 @@ struct Interface {
 }
 
 impl Tunnel {
-    /// Makes the interface, up, with its address/10; binds the UDP port; serves `wg show`. Blocks for some
+    /// Makes the interface, up, with its address/10, or takes over what a tunnel left; binds the UDP port; serves `wg show`. Blocks for some
     /// milliseconds. Needs `CAP_NET_ADMIN`.
     ///
     /// # Errors
@@ -59,6 +59,10 @@ impl Tunnel {
         }
         let backend = Userspace::start(&config, device.clone())?;
         let tunnel = Self::serve(Interface { device, backend }, None)?;
+        // At the end: what failed before was taken back.
+        if let Err(error) = tunnel.interface.backend.set_stays(config.stays) {
+            tracing::warn!(%error, "the interface goes when the tunnel ends");
+        }
         tracing::info!(interface = config.interface, address = %config.address, port = tunnel.port(), "tunnel up");
         Ok(tunnel)
     }
@@ -138,7 +142,17 @@ impl Tunnel {
         self.interface.backend.port()
     }
 
-    /// Ends the tunnel: its threads are joined, its interface is gone when this returns. Blocks for some milliseconds.
+    /// Removes the interface of that name if it is what a tunnel left that ended ([`TunnelConfig::stays`]); whether it was.
+    ///
+    /// # Errors
+    ///
+    /// [`TunnelError::Remove`].
+    pub fn remove_left(interface: &str) -> Result<bool, TunnelError> {
+        userspace::remove_left(interface)
+    }
+
+    /// Ends the tunnel: its threads are joined, its interface is gone when this returns, unless it stays. Blocks for some
+    /// milliseconds.
     pub fn shutdown(self) {
         drop(self);
     }

@@ -3,7 +3,7 @@
 use std::io;
 
 use aya::maps::{Array, HashMap, MapData, MapError, PerCpuArray, RingBuf};
-use aya::programs::tc::{NlOptions, TcAttachOptions, TcError, qdisc_add_clsact};
+use aya::programs::tc::{NlOptions, TcAttachOptions, TcError, qdisc_add_clsact, qdisc_detach_program};
 use aya::programs::{LinkOrder, ProgramError, SchedClassifier, TcAttachType};
 use aya::util::KernelVersion;
 use aya::{Ebpf, EbpfError};
@@ -76,6 +76,18 @@ impl WakeupFilter {
     /// there; with both, no packet is touched.
     pub fn attach(object: &[u8], interface: &str, table: &PeerTable) -> Result<Self, WakeupError> {
         Self::attach_by(Hook::of_this_kernel(), object, interface, table)
+    }
+
+    /// Takes away the filter of an agent that was killed, which goes by what was known then. [`Self::attach`] does so itself;
+    /// for whoever attaches none. By TCX a filter goes with its process.
+    ///
+    /// # Errors
+    ///
+    /// [`WakeupError::Attach`] with what the kernel says.
+    pub fn remove_left(interface: &str) -> Result<(), WakeupError> {
+        let failed = |error: TcError| Box::new(ProgramError::from(error));
+        remove_left(interface)
+            .map_err(|error| WakeupError::Attach { interface: interface.to_owned(), source: failed(error) })
     }
 
     /// Like [`Self::attach`], on a hook of the caller's choice.
@@ -218,12 +230,19 @@ impl WakeupFilter {
         let options = match hook {
             Hook::Tcx => TcAttachOptions::TcxOrder(LinkOrder::default()),
             Hook::Clsact => {
-                add_clsact(interface).map_err(|error| failed(error.into()))?;
+                add_clsact(interface).and_then(|()| remove_left(interface)).map_err(|error| failed(error.into()))?;
                 TcAttachOptions::Netlink(NlOptions::default())
             }
         };
         program.attach_with_options(interface, TcAttachType::Egress, options).map_err(failed)?;
         Ok(())
+    }
+}
+
+fn remove_left(interface: &str) -> Result<(), TcError> {
+    match qdisc_detach_program(interface, TcAttachType::Egress, PROGRAM) {
+        Err(TcError::IoError(error)) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        detached => detached,
     }
 }
 

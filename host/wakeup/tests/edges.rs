@@ -76,6 +76,25 @@ fn clsact_serves_where_tcx_is_missing() {
 }
 
 #[test]
+fn what_a_killed_agent_left_by_clsact_does_not_stand_in_the_way() {
+    on_stage_by(Hook::Clsact, async |stage| {
+        // As if it had been killed: nobody detaches it.
+        std::mem::forget(stage.filter);
+        let known = table(&[PEER, NOBODY]);
+        let again = WakeupFilter::attach_by(Hook::Clsact, &object(), "wg0", &known).expect("attached");
+        stage.socket.send_to(b"x", (NOBODY, 9)).expect("known by now");
+        assert_eq!(drain(&stage.device), 1);
+        assert_eq!(again.counters().expect("counters").woke, 1);
+
+        std::mem::forget(again);
+        WakeupFilter::remove_left("wg0").expect("removed");
+        stage.socket.send_to(b"x", ("100.64.0.9", 9)).expect("nobody is asked");
+        assert_eq!(drain(&stage.device), 1);
+        WakeupFilter::remove_left("wg0").expect("nothing there");
+    });
+}
+
+#[test]
 fn whoever_gets_an_address_next_starts_afresh() {
     on_stage(async |mut stage| {
         stage.send(PEER, 1);

@@ -14,9 +14,12 @@ pub fn without_control(stage: &mut Stage) -> Result<String> {
     // Between death and return the host's resolver must not be broken.
     let outside = stage.servers[3].machine.run("getent", &["hosts", "outside.corp.test"])?;
     ensure!(outside.stdout.contains("192.0.2.80"), "the resolver is broken while the agent is dead: {}", outside.all());
+    // Nor may packets for the mesh leave in clear.
+    let peer = stage.servers[0].mesh_address()?;
+    let way = stage.servers[3].machine.run("ip", &["route", "get", &peer])?.success("ip route get")?;
+    ensure!(way.contains("dev wg0"), "with the agent dead, packets for {peer} go another way: {way}");
     stage.servers[3].start_agent()?;
     let server = &stage.servers[3];
-    let peer = stage.servers[0].mesh_address()?;
     server.machine.run("ping", &["-n", "-c", "2", "-W", "5", &peer])?.success("ping after the restart")?;
     let back = stage.servers[0].machine.run("ping", &["-n", "-c", "2", "-W", "5", &server.mesh_address()?])?;
     back.success("ping to the restarted server")?;
@@ -33,6 +36,7 @@ pub fn without_control(stage: &mut Stage) -> Result<String> {
         ensure!(server.status()?["control"]["error"].is_null(), "still an error");
         Ok(())
     })?;
-    Ok("ping both ways, postgres, http://api; names of the upstream answered while it was dead; status said why"
+    Ok("ping both ways, postgres, http://api; while it was dead names of the upstream answered and the \
+        mesh stayed closed; status said why"
         .to_owned())
 }

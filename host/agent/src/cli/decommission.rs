@@ -5,9 +5,11 @@ use std::process::ExitCode;
 use anyhow::{Context, Result, bail};
 use clap::Args;
 use serde_json::json;
+use servos_tunnel::Tunnel;
 
 use super::{require_root, show, socket_client};
 use crate::control_client::ControlClient;
+use crate::error_chain::chain;
 use crate::executors::{failover, firewall, names};
 use crate::identity;
 use crate::service_unit;
@@ -56,6 +58,10 @@ pub async fn main(settings: &Settings, arguments: &Arguments, json: bool) -> Res
         notes.extend(firewall::take_back(settings).await);
         notes.extend(names::take_back(settings).await);
         notes.extend(failover::take_back(settings));
+    }
+    // It stayed, closed, so that nothing left in clear. Nobody is a peer any more.
+    if let Err(problem) = Tunnel::remove_left(&settings.tunnel.interface) {
+        notes.push(chain(&problem));
     }
     identity::forget(&settings.paths)?;
     if json {

@@ -12,7 +12,7 @@ use servos_tunnel::limits::DEFAULT_MTU;
 use servos_tunnel::{Tunnel, TunnelConfig, TunnelEvent, mtu};
 use servos_wakeup::{Wakes, WakeupFilter};
 use tokio::sync::{mpsc, watch};
-use tracing::{info, warn};
+use tracing::{debug, info, warn};
 
 use crate::error_chain::chain;
 use crate::executors::driver::{Applied, Detail, Executor, PlanView};
@@ -142,6 +142,7 @@ impl TunnelPart {
             address: self.address,
             mtu: self.wanted_mtu(),
             lanes: self.settings.lanes(),
+            stays: true,
             handshakes: Some(self.handshakes.clone()),
         };
         let (table, mtu) = (snapshot.table.clone(), config.mtu);
@@ -162,6 +163,10 @@ impl TunnelPart {
     fn attach_filter(&mut self, table: &PeerTable) {
         let unavailable = |reason: String| {
             info!(reason, "working without the wakeup filter");
+            // Nor with that of an agent that was killed, on an interface that stayed.
+            if let Err(problem) = WakeupFilter::remove_left(&self.settings.interface) {
+                debug!(problem = chain(&problem), "no filter can be looked for");
+            }
             Filter::Unavailable(reason)
         };
         if !self.settings.wakeup_filter {

@@ -11,6 +11,7 @@ use nix::net::if_::if_nametoindex;
 use servos_mesh::MeshAddress;
 use tun_rs::{DeviceBuilder, SyncDevice};
 
+use super::left::{self, Present};
 use super::queue::Queue;
 use super::segments;
 use crate::TunnelError;
@@ -31,7 +32,7 @@ pub enum InterfaceSource {
     Descriptor(RawFd),
 }
 
-/// An interface and its queues. Gone when dropped, if it was made here.
+/// An interface and its queues. Gone when dropped, if it was made here and does not stay.
 pub(super) struct Interface {
     name: String,
     queues: Vec<Queue>,
@@ -42,16 +43,42 @@ pub(super) struct Interface {
 }
 
 impl Interface {
-    /// Makes the interface `name`, up, with `address`/10.
+    /// Makes the interface `name`, up, with `address`/10, or takes over the one that a tunnel left: with the routes that
+    /// go by it, and whatever others hung on it.
     pub(super) fn create(name: &str, address: MeshAddress, mtu: u16, lanes: usize) -> Result<Self, TunnelError> {
-        let builder = builder(name, lanes)?;
-        Self::build(name, mtu, builder.ipv4(address.ipv4(), MeshAddress::PREFIX_LENGTH, None).enable(true), lanes)
+        check_name(name)?;
+        let present = left::present(name, address).map_err(|source| explain(name, source))?;
+        if present == (Present::Left { as_wanted: true }) {
+            match builder(name, lanes).and_then(|builder| Self::build(name, mtu, builder.enable(true), lanes)) {
+                Ok(taken_over) => {
+                    tracing::info!(interface = name, "took over the interface that a tunnel left");
+                    return Ok(taken_over);
+                }
+                // Made with one queue and wanted with several, say.
+                Err(error) => tracing::debug!(%error, interface = name, "what a tunnel left is of no use"),
+            }
+        }
+        match present {
+            Present::Nothing => {}
+            Present::Left { .. } if left::remove(name).is_ok() => {}
+            Present::Left { .. } | Present::Others => {
+                return Err(TunnelError::InterfaceInUse { interface: name.to_owned() });
+            }
+        }
+        let builder = builder(name, lanes)?.ipv4(address.ipv4(), MeshAddress::PREFIX_LENGTH, None).enable(true);
+        Self::build(name, mtu, builder, lanes)
     }
 
     /// Makes an interface without address, down, for others to configure; one that was opened by others has one lane.
     pub(super) fn bare(source: &InterfaceSource, lanes: usize) -> Result<Self, TunnelError> {
         match source {
-            InterfaceSource::Name(name) => Self::build(name, DEFAULT_MTU, builder(name, lanes)?.enable(false), lanes),
+            InterfaceSource::Name(name) => {
+                check_name(name)?;
+                if if_nametoindex(name.as_str()).is_ok() {
+                    return Err(TunnelError::InterfaceInUse { interface: name.to_owned() });
+                }
+                Self::build(name, DEFAULT_MTU, builder(name, lanes)?.enable(false), lanes)
+            }
             InterfaceSource::Descriptor(fd) => {
                 let adopted = Queue::adopt(*fd);
                 let (name, queue) = adopted.map_err(|source| TunnelError::Descriptor { fd: *fd, source })?;
@@ -94,6 +121,11 @@ impl Interface {
         &self.queues
     }
 
+    /// Whether it stays when it is dropped, or when the process ends, however it ends.
+    pub(super) fn set_stays(&self, stays: bool) -> io::Result<()> {
+        self.queues.first().map_or(Ok(()), |queue| queue.set_stays(stays))
+    }
+
     pub(super) fn set_mtu(&self, mtu: u16) -> io::Result<()> {
         match &self.device {
             Some(device) => {
@@ -108,10 +140,6 @@ impl Interface {
 
 /// What is the same for all that are made here.
 fn builder(name: &str, lanes: usize) -> Result<DeviceBuilder, TunnelError> {
-    check_name(name)?;
-    if if_nametoindex(name).is_ok() {
-        return Err(TunnelError::InterfaceInUse { interface: name.to_owned() });
-    }
     // The library would make the node itself, and fail where the kernel has no such device.
     if !Path::new(TUN_NODE).exists() {
         return Err(TunnelError::NoTun);

@@ -16,6 +16,7 @@ mod backlog;
 mod codel;
 mod handshakes;
 mod interface;
+mod left;
 mod network_to_tun;
 mod queue;
 mod segments;
@@ -40,7 +41,9 @@ use crate::limits::{HANDSHAKE_BACKLOG, PACKETS_NICENESS};
 use crate::{Device, TunnelConfig};
 use interface::Interface;
 pub use interface::InterfaceSource;
+use left::Present;
 use queue::Queue;
+use servos_mesh::MeshAddress;
 pub(crate) use signal::{Signal, wait};
 use sockets::Sockets;
 
@@ -82,6 +85,9 @@ impl Userspace {
     /// is taken would swallow packets.
     pub(crate) fn start(config: &TunnelConfig, device: Arc<Device>) -> Result<Self, TunnelError> {
         let sockets = Sockets::bind(config.listen_port, None, config.lanes.get())?;
+        if config.stays {
+            remove_others(&config.interface);
+        }
         let interface = Interface::create(&config.interface, config.address, config.mtu, config.lanes.get())?;
         Self::with_parts(interface, sockets, device)
     }
@@ -152,6 +158,11 @@ impl Userspace {
         &self.first().gone
     }
 
+    /// Whether the interface stays when the backend ends, however it ends.
+    pub(crate) fn set_stays(&self, stays: bool) -> io::Result<()> {
+        self.interface.set_stays(stays)
+    }
+
     pub(crate) fn set_mtu(&self, mtu: u16) -> Result<(), TunnelError> {
         let failed = |source| TunnelError::SetMtu { interface: self.interface.name().to_owned(), mtu, source };
         self.interface.set_mtu(mtu).map_err(failed)?;
@@ -183,6 +194,23 @@ impl Userspace {
     pub(crate) fn send(&self, batch: &DatagramBatch) {
         self.first().send(batch);
         self.first().wake_timers();
+    }
+}
+
+/// Removes what a tunnel left under another name, before the settings changed.
+fn remove_others(interface: &str) {
+    match left::remove_others(interface) {
+        Ok(removed) => removed.iter().for_each(|other| tracing::info!(interface = other, "removed what a tunnel left")),
+        Err(error) => tracing::debug!(%error, "the interfaces cannot be listed"),
+    }
+}
+
+/// Removes the interface if it is what a tunnel left that ended; whether it was.
+pub(crate) fn remove_left(interface: &str) -> Result<bool, TunnelError> {
+    let failed = |source| TunnelError::Remove { interface: interface.to_owned(), source };
+    match left::present(interface, MeshAddress::FIRST).map_err(failed)? {
+        Present::Left { .. } => left::remove(interface).map_err(failed).map(|()| true),
+        Present::Nothing | Present::Others => Ok(false),
     }
 }
 

@@ -17,6 +17,7 @@ use crate::offload::{Joinable, VirtioHeader};
 // Requests of `linux/if_tun.h` and `linux/sockios.h`.
 nix::ioctl_read_bad!(tun_get_interface, libc::TUNGETIFF, libc::ifreq);
 nix::ioctl_write_int_bad!(tun_set_offload, libc::TUNSETOFFLOAD);
+nix::ioctl_write_int_bad!(tun_set_persistent, libc::TUNSETPERSIST);
 nix::ioctl_write_ptr_bad!(tun_set_header_size, libc::TUNSETVNETHDRSZ, libc::c_int);
 nix::ioctl_read_bad!(get_mtu, libc::SIOCGIFMTU, libc::ifreq);
 
@@ -79,6 +80,13 @@ impl Queue {
     /// The interface's name, which may have changed.
     pub(super) fn interface(&self) -> io::Result<String> {
         Ok(name_in(&interface_of(&*self.file)?))
+    }
+
+    /// Whether the interface stays when its last queue is closed.
+    pub(super) fn set_stays(&self, stays: bool) -> io::Result<()> {
+        // SAFETY: the argument is a number.
+        unsafe { tun_set_persistent(self.file.as_raw_fd(), stays.into()) }?;
+        Ok(())
     }
 
     /// The interface's MTU, bytes, if it is in this namespace.

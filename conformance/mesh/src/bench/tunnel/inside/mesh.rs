@@ -42,6 +42,7 @@ pub(super) fn serve(state: &Path, key: &Path) -> Result<()> {
         address: own,
         mtu: 1_420,
         lanes: NonZeroUsize::MIN,
+        stays: false,
         handshakes: None,
     };
     let key = config.private_key.clone();

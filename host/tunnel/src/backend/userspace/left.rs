@@ -1,0 +1,137 @@
+//! What tunnels left when they ended: TUN devices that nobody holds, with an address of the mesh.
+//!
+//! Such an interface keeps the mesh's route, so that nothing for the mesh leaves by the default route, in clear, while
+//! there is no tunnel. The next one takes it over.
+
+use std::collections::BTreeMap;
+use std::io;
+
+use ipnet::Ipv4Net;
+use nix::errno::Errno;
+use nix::ifaddrs::getifaddrs;
+use nix::net::if_::InterfaceFlags;
+use servos_mesh::MeshAddress;
+use tun_rs::DeviceBuilder;
+
+use super::queue::Queue;
+
+/// What has the name that is wanted.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Present {
+    Nothing,
+    /// What a tunnel left; whether it has the address that is wanted, and no other.
+    Left {
+        as_wanted: bool,
+    },
+    /// Somebody holds it, or it is none of ours.
+    Others,
+}
+
+/// What is there under the name `interface`, where one with `address` is wanted.
+pub(super) fn present(interface: &str, address: MeshAddress) -> io::Result<Present> {
+    Ok(links()?.get(interface).map_or(Present::Nothing, |link| link.judge(address)))
+}
+
+/// Removes what tunnels left under other names than `interface`: each has the route of the whole mesh. Says which.
+pub(super) fn remove_others(interface: &str) -> io::Result<Vec<String>> {
+    let mut removed = Vec::new();
+    for (name, link) in links()? {
+        // One that is down has no route.
+        if name != interface && link.is_up && link.is_left() && !link.addresses.is_empty() && remove(&name).is_ok() {
+            removed.push(name);
+        }
+    }
+    Ok(removed)
+}
+
+/// Removes the interface.
+///
+/// # Errors
+///
+/// What the kernel says: `EBUSY` where somebody holds it, `EINVAL` for what is no TUN device. It stays as it is then.
+pub(super) fn remove(interface: &str) -> io::Result<()> {
+    let hold = |several| {
+        DeviceBuilder::new().name(interface).offload(true).multi_queue(several).inherit_enable_state().build_sync()
+    };
+    // One that was made with several queues can be held as such alone.
+    let held = hold(false).or_else(|error| match error.raw_os_error().map(Errno::from_raw) {
+        Some(Errno::EINVAL) => hold(true),
+        _ => Err(error),
+    })?;
+    // It goes with the last that holds it.
+    Queue::of(&held)?.set_stays(false)
+}
+
+/// What is known of an interface.
+#[derive(Default)]
+struct Link {
+    is_up: bool,
+    /// Whether somebody sends and receives by it: a TUN device that nobody holds has no carrier.
+    is_held: bool,
+    addresses: Vec<Ipv4Net>,
+}
+
+impl Link {
+    fn judge(&self, address: MeshAddress) -> Present {
+        if !self.is_left() {
+            return Present::Others;
+        }
+        let as_wanted = self.is_up && matches!(self.addresses[..], [only] if only.addr() == address.ipv4());
+        Present::Left { as_wanted }
+    }
+
+    /// Nobody else gives an interface the prefix of a whole mesh. One without any address has nothing to lose.
+    fn is_left(&self) -> bool {
+        let of_mesh = |network: &Ipv4Net| {
+            network.prefix_len() == MeshAddress::PREFIX_LENGTH && MeshAddress::try_from(network.addr()).is_ok()
+        };
+        !self.is_held && self.addresses.iter().all(of_mesh)
+    }
+}
+
+/// The interfaces of this namespace, by name.
+fn links() -> io::Result<BTreeMap<String, Link>> {
+    let mut links = BTreeMap::<String, Link>::new();
+    for entry in getifaddrs()? {
+        let link = links.entry(entry.interface_name).or_default();
+        link.is_up = entry.flags.contains(InterfaceFlags::IFF_UP);
+        link.is_held = entry.flags.contains(InterfaceFlags::IFF_LOWER_UP);
+        let address = entry.address.as_ref().and_then(|address| address.as_sockaddr_in());
+        let mask = entry.netmask.as_ref().and_then(|mask| mask.as_sockaddr_in());
+        if let Some((address, mask)) = address.zip(mask) {
+            link.addresses.extend(Ipv4Net::with_netmask(address.ip(), mask.ip()));
+        }
+    }
+    Ok(links)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn link(is_held: bool, addresses: &[&str]) -> Link {
+        let addresses = addresses.iter().map(|address| address.parse().expect("an address")).collect();
+        Link { is_up: true, is_held, addresses }
+    }
+
+    #[test]
+    fn what_is_left_has_the_prefix_of_a_mesh_and_nobody_who_holds_it() {
+        let wanted: MeshAddress = "100.64.0.1".parse().expect("an address");
+        for (is_held, addresses, present) in [
+            (false, &["100.64.0.1/10"][..], Present::Left { as_wanted: true }),
+            (false, &["100.64.0.2/10"], Present::Left { as_wanted: false }),
+            (false, &["100.64.0.1/10", "100.64.0.2/10"], Present::Left { as_wanted: false }),
+            (false, &[], Present::Left { as_wanted: false }),
+            (true, &["100.64.0.1/10"], Present::Others),
+            // Tailscale and NetBird have others of these addresses.
+            (false, &["100.64.0.1/32"], Present::Others),
+            (false, &["100.64.0.1/16"], Present::Others),
+            (false, &["100.64.0.1/10", "192.0.2.1/24"], Present::Others),
+            (false, &["100.128.0.1/10"], Present::Others),
+        ] {
+            assert_eq!(link(is_held, addresses).judge(wanted), present, "{is_held} {addresses:?}");
+        }
+        let down = Link { is_up: false, ..link(false, &["100.64.0.1/10"]) };
+        assert_eq!(down.judge(wanted), Present::Left { as_wanted: false }, "its routes are gone");
+    }
+}
