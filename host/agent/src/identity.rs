@@ -120,6 +120,7 @@ pub fn forget(paths: &Paths) -> Result<(), IdentityError> {
         paths.mesh_state(),
         paths.mesh_deltas(),
         paths.handshakes(),
+        paths.sessions(),
     ];
     for path in files {
         durable_file::remove(&path).map_err(|source| IdentityError::Write { path, source })?;

@@ -53,6 +53,11 @@ impl Paths {
         self.state.join("handshakes")
     }
 
+    /// With whom there are sessions, so that after a restart keys are agreed anew at once.
+    pub fn sessions(&self) -> PathBuf {
+        self.state.join("sessions")
+    }
+
     /// The last mesh state, as received.
     pub fn mesh_state(&self) -> PathBuf {
         self.state.join("mesh-state.bin")

@@ -18,7 +18,7 @@ fn whole_life(paths: &Paths) {
     let next =
         Next { key: PrivateKey::generate(), rotation: Rotation::begin(std::time::SystemTime::now(), KEY_TRANSITION) };
     key_files::begin(paths, &next).expect("files");
-    for path in [paths.mesh_state(), paths.mesh_deltas(), paths.handshakes()] {
+    for path in [paths.mesh_state(), paths.mesh_deltas(), paths.handshakes(), paths.sessions()] {
         fs::write(path, "of the old mesh").expect("a file");
     }
     // Killed while it wrote.

@@ -53,6 +53,7 @@ fn serve(file: &str) -> Result<(), Box<dyn Error>> {
         lanes: usize::try_from(settings["lanes"].as_u64().unwrap_or(1))?.try_into()?,
         stays: settings["stays"].as_bool().unwrap_or(false),
         handshakes: None,
+        sessions: settings["sessions"].as_str().map(Into::into),
     };
     let mut limits = Limits::default();
     if let Some(millis) = settings["session_idle_ms"].as_u64() {

@@ -29,4 +29,6 @@ pub struct TunnelConfig {
     pub stays: bool,
     /// File that keeps the times of handshakes, so that none can be replayed after a restart.
     pub handshakes: Option<PathBuf>,
+    /// File that keeps with whom there are sessions, so that after a restart keys are agreed anew at once.
+    pub sessions: Option<PathBuf>,
 }

@@ -71,6 +71,10 @@ pub const REKEY_AFTER_MESSAGES: u64 = 1 << 60;
 /// Messages that a keypair seals and opens at most (§6.1); the rest is the replay window's room.
 pub const REJECT_AFTER_MESSAGES: u64 = u64::MAX - (1 << 13);
 
+/// After a restart, the time between two handshakes that are begun with those who had sessions before: less than half of a
+/// core computes them.
+pub const RESUME_PAUSE: Duration = Duration::from_millis(1);
+
 /// A time of a handshake that lies further ahead is a damaged file's.
 pub const HANDSHAKE_FUTURE: Duration = Duration::from_secs(24 * 3_600);
 

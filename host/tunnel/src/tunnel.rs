@@ -57,6 +57,11 @@ impl Tunnel {
             // No reason to be without a mesh.
             tracing::warn!(path = %path.display(), %error, "times of handshakes are not kept: old ones may be replayed");
         }
+        if let Some(path) = &config.sessions
+            && let Err(error) = device.keep_sessions(started.0, path)
+        {
+            tracing::warn!(path = %path.display(), %error, "sessions are not kept: peers notice a restart after a while");
+        }
         let backend = Userspace::start(&config, device.clone())?;
         let tunnel = Self::serve(Interface { device, backend }, None)?;
         // At the end: what failed before was taken back.

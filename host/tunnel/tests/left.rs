@@ -162,3 +162,21 @@ fn an_interface_of_others_is_not_taken() {
     one.ping(&two.address);
     running.kill();
 }
+
+#[test]
+fn who_was_a_peer_of_the_killed_one_is_asked_for_new_keys_without_a_packet() {
+    let lab = Lab::new();
+    let [one, two] = &lab.machines;
+    let mut settings = staying(&lab, 0);
+    settings["sessions"] = json!(lab.folder.path().join("sessions"));
+    let mut second = lab.start(1, &lab.settings(1));
+    let first = lab.start(0, &settings);
+    two.ping(&one.address);
+    first.kill();
+    let mut again = lab.start(0, &settings);
+    // Of itself the other would ask fifteen seconds after it sent in vain; and nobody sends.
+    wait_for("keys with the next", || again.counter("/handshakes") == 1);
+    assert_eq!((again.counter("/initiations_sent"), second.counter("/initiations_answered")), (1, 1));
+    two.ping(&one.address);
+    assert_eq!(second.counter("/handshakes"), 2);
+}

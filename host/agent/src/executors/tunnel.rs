@@ -28,8 +28,9 @@ pub struct TunnelPart {
     settings: TunnelSettings,
     address: MeshAddress,
     control_host: Option<IpAddr>,
-    /// Where the times of handshakes are kept.
+    /// Where the times of handshakes are kept, and with whom there are sessions.
     handshakes: PathBuf,
+    sessions: PathBuf,
     keys: Arc<KeyRing>,
     shared: SharedTunnel,
     links: mpsc::UnboundedSender<LinkChange>,
@@ -71,6 +72,7 @@ impl TunnelPart {
             address: identity.address,
             control_host: control_host(&identity.control_url),
             handshakes: settings.paths.handshakes(),
+            sessions: settings.paths.sessions(),
             keys,
             shared,
             links,
@@ -144,6 +146,7 @@ impl TunnelPart {
             lanes: self.settings.lanes(),
             stays: true,
             handshakes: Some(self.handshakes.clone()),
+            sessions: Some(self.sessions.clone()),
         };
         let (table, mtu) = (snapshot.table.clone(), config.mtu);
         let started = tokio::task::spawn_blocking({

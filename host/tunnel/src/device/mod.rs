@@ -13,8 +13,9 @@
 //! | a table | [`Device::apply`] | `apply.rs` |
 //!
 //! Locks are taken in this order, each for one decision: the session table, one session, the times of handshakes, the due
-//! queue, the subscribers. Packets of different peers do not wait for each other. The journal's lock alone is held while a disk is
-//! waited for ([`Device::write_handshakes`]); whoever answers handshakes does not take it.
+//! queue, the subscribers, what is to be written. Packets of different peers do not wait for each other. Those of the
+//! journals alone are held while a disk is waited for ([`Device::write_journals`]); whoever answers handshakes does not take
+//! them.
 
 mod apply;
 mod batch;
@@ -28,11 +29,13 @@ mod handshake_journal;
 mod handshake_times;
 mod handshakes;
 mod inbound;
+mod journal;
 mod outbound;
 mod own;
 pub(crate) mod packets;
 mod peer;
 mod peers;
+mod resumed;
 mod session;
 mod session_table;
 mod session_timers;
@@ -42,7 +45,7 @@ mod timeout;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU16, AtomicUsize, Ordering::Relaxed};
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime};
 
 use arc_swap::ArcSwap;
 use parking_lot::{Mutex, RwLock};
@@ -68,10 +71,11 @@ use crate::noise::Tai64n;
 use crate::{PrivateKey, TunnelCounters};
 use due_queue::DueQueue;
 use events::Subscribers;
-use handshake_journal::HandshakeJournal;
-use handshake_times::HandshakeTimes;
+use handshake_times::{HandshakeTimes, Record};
+use journal::Journal;
 use own::Own;
 use peers::Peers;
+use resumed::{Agreed, Unwritten};
 use session::{Session, SessionCell};
 use session_table::SessionTable;
 
@@ -85,7 +89,9 @@ pub struct Device {
     due: Mutex<DueQueue>,
     handshakes: Mutex<HandshakeTimes>,
     /// Where their times are kept, if they are.
-    journal: Mutex<Option<HandshakeJournal>>,
+    handshake_journal: Mutex<Option<Journal<Record>>>,
+    /// Where it is kept with whom there are sessions, if it is.
+    session_journal: Mutex<Option<Journal<Agreed>>>,
     common: Common,
 }
 
@@ -98,6 +104,7 @@ struct Common {
     held: AtomicUsize,
     counters: Counters,
     subscribers: Subscribers,
+    agreed: Unwritten,
     /// Ties the monotonic clock to the wall's, for `last_handshake`.
     started: (Instant, SystemTime),
 }
@@ -110,9 +117,7 @@ impl Common {
     /// The present, as handshakes carry it (<https://cr.yp.to/libtai/tai64.html>). Never goes back while the device
     /// lives, whatever the wall's clock does.
     fn tai64n(&self, now: Instant) -> Tai64n {
-        let (instant, system) = self.started;
-        let time =
-            (system + now.saturating_duration_since(instant)).duration_since(UNIX_EPOCH).unwrap_or(Duration::ZERO);
+        let time = self.since_1970(now);
         let mut tai = [0; 12];
         tai[..8].copy_from_slice(&(handshake_times::TAI64_EPOCH + time.as_secs()).to_be_bytes());
         tai[8..].copy_from_slice(&time.subsec_nanos().to_be_bytes());
@@ -153,7 +158,8 @@ impl Device {
             sessions: RwLock::default(),
             due: Mutex::default(),
             handshakes: Mutex::default(),
-            journal: Mutex::default(),
+            handshake_journal: Mutex::default(),
+            session_journal: Mutex::default(),
             common: Common {
                 own: ArcSwap::from_pointee(own),
                 limits,
@@ -161,6 +167,7 @@ impl Device {
                 held: AtomicUsize::new(0),
                 counters: Counters::default(),
                 subscribers: Subscribers::default(),
+                agreed: Unwritten::default(),
                 started,
             },
         }
@@ -207,6 +214,18 @@ impl Device {
     pub fn events(&self) -> UnboundedReceiver<TunnelEvent> {
         let sessions = self.sessions.read();
         self.common.subscribers.add(sessions.peers().filter_map(PeerId::mesh_address))
+    }
+
+    /// Whether [`Device::write_journals`] has something to write.
+    pub(crate) fn has_unwritten(&self) -> bool {
+        self.handshakes.lock().has_unwritten() || self.has_unwritten_sessions()
+    }
+
+    /// Writes what became known of handshakes and sessions since this was called last to the files that keep it. May wait
+    /// for the disk; nobody waits for it.
+    pub fn write_journals(&self) {
+        self.write_handshakes();
+        self.write_sessions();
     }
 
     /// The live counters, for what only the shell sees.

@@ -16,6 +16,7 @@ use zeroize::Zeroizing;
 use super::batch::DatagramBatch;
 use super::packets::{Packets, message_length, padded_length};
 use super::peer::{Peer, PeerId};
+use super::resumed::Agreed;
 use super::session_timers::{Duty, SessionTimers};
 use super::{Common, Endpoint, SessionStatus, TunnelEvent};
 use crate::limits::{OVERHEAD, ROAMED_FRESH};
@@ -370,6 +371,13 @@ impl Session {
         self.timers.arm_next(now, self.last_dies());
     }
 
+    /// Begins a handshake at `due` with the peer, who was last heard from at `endpoint` and may still seal for a process that
+    /// is gone.
+    pub(super) fn resume(&mut self, endpoint: std::net::SocketAddr, due: Instant) {
+        self.endpoint = Some(endpoint.into());
+        self.timers.on_resumed(due);
+    }
+
     /// Takes the endpoint of a changed record, unless the peer was just heard from somewhere else than `before`.
     pub(super) fn take_endpoint(
         &mut self,
@@ -518,9 +526,15 @@ impl Session {
 
     fn agreed(&mut self, common: &Common, now: Instant, initiator: bool) {
         self.last_handshake = Some(now);
+        common.agreed.note(|| self.agreed_last(common));
         common.counters.handshakes.one();
         self.round_trip = self.timers.on_handshake(now, initiator).or(self.round_trip);
         self.update_link(common, now);
+    }
+
+    /// When keys were last agreed, and where the peer was.
+    pub(super) fn agreed_last(&self, common: &Common) -> Option<Agreed> {
+        Agreed::new(common, self.peer, self.endpoint?.to, self.last_handshake?)
     }
 
     /// When the newest keypair dies, be it confirmed or not.

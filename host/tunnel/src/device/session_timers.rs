@@ -19,7 +19,7 @@ const ANSWER_TIMEOUT: Duration = KEEPALIVE_TIMEOUT.saturating_add(REKEY_TIMEOUT)
 pub(super) enum Duty {
     /// Send an initiation, the first or again.
     Initiate,
-    /// Begin a handshake, since the peer has another key.
+    /// Begin a handshake, since the peer has another key, or keys of a process that is gone.
     Rekey,
     /// Give up the handshake and what waits for it.
     GiveUp,
@@ -39,7 +39,7 @@ pub(super) struct SessionTimers {
     handshake: Option<Attempt>,
     /// The peer's key is of no use: until then no handshake is begun.
     barred_until: Option<Instant>,
-    /// The peer rotated its key: when the first handshake with the next is begun.
+    /// The peer rotated its key, or has keys of a process that is gone: when the next handshake is begun.
     rekey_at: Option<Instant>,
     /// The first data sent that nothing was heard after.
     unanswered_since: Option<Instant>,
@@ -155,6 +155,12 @@ impl SessionTimers {
         let due = now + ROTATED_KEY_SPREAD.mul_f64(jitter);
         self.rekey_at = Some(due);
         self.barred_until = None;
+        self.arm(due);
+    }
+
+    /// A handshake is begun at `due`, unless there is one before.
+    pub(super) fn on_resumed(&mut self, due: Instant) {
+        self.rekey_at = Some(due);
         self.arm(due);
     }
 

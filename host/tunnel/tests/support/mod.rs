@@ -205,7 +205,7 @@ impl World {
         for message in &arrived.handshakes {
             node.device.handle_handshake(self.now, message, &mut out);
         }
-        node.device.write_handshakes();
+        node.device.write_journals();
         node.received.extend(arrived.packets.into_iter().map(|packet| bytes[packet].to_vec()));
         self.post(to, &out);
     }

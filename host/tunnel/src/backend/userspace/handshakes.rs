@@ -15,7 +15,7 @@ pub(super) fn run(lane: &Lane, backlog: &Receiver<HandshakeMessage>) {
         lane.send(&out);
         out.clear();
         lane.wake_timers();
-        if lane.device.has_handshakes_to_write() {
+        if lane.device.has_unwritten() {
             lane.wake.raise();
         }
     }

@@ -267,7 +267,7 @@ impl Drop for Userspace {
         network.backlog = None;
         join(&mut self.threads);
         // Of those that were answered last.
-        self.lanes[0].device.write_handshakes();
+        self.lanes[0].device.write_journals();
     }
 }
 

@@ -24,6 +24,6 @@ pub(super) fn run(lane: &Lane) {
         lane.device.handle_timeout(Instant::now(), &mut out);
         lane.send(&out);
         out.clear();
-        lane.device.write_handshakes();
+        lane.device.write_journals();
     }
 }

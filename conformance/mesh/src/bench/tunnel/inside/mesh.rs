@@ -44,6 +44,7 @@ pub(super) fn serve(state: &Path, key: &Path) -> Result<()> {
         lanes: NonZeroUsize::MIN,
         stays: false,
         handshakes: None,
+        sessions: None,
     };
     let key = config.private_key.clone();
     let tunnel = Tunnel::start(config, table.clone())?;
