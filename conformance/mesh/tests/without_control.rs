@@ -123,7 +123,9 @@ fn a_full_disk_keeps_neither_the_mesh_nor_its_changes_from_working() -> Result<(
     ensure!(problem.contains("cannot keep the mesh state"), "{status}");
     // Nor its start, be it without what is only kept to be quick.
     servers[0].kill_agent()?;
-    servers[0].machine.sh("rm -rf /var/lib/servos/plugin-cache; dd if=/dev/zero of=/var/lib/servos/more bs=4k 2>/dev/null; true")?;
+    servers[0]
+        .machine
+        .sh("rm -rf /var/lib/servos/plugin-cache; dd if=/dev/zero of=/var/lib/servos/more bs=4k 2>/dev/null; true")?;
     servers[0].start_agent()?;
     wait_for("the mesh after a start", Duration::from_secs(60), || reach_each_other(&servers))
 }
@@ -142,4 +144,24 @@ fn a_kept_state_that_is_cut_is_asked_for_again() -> Result<()> {
         ensure!(!problems.contains("mesh-state.bin"), "{problems}");
         Ok(())
     })
+}
+
+#[test]
+fn settings_that_are_broken_cost_a_start_nothing() -> Result<()> {
+    let mesh = MeshLab::start(false)?;
+    let mut servers = [mesh.server("s1")?, mesh.server("s2")?];
+    reach_each_other(&servers)?;
+    servers[0].machine.write("/etc/servos/agent.toml", "[tunnel]\nlisten_prt = 51820\n")?;
+    servers[0].kill_agent()?;
+    servers[0].start_agent()?;
+    reach_each_other(&servers)?;
+    let status = servers[0].agent(&["status"])?;
+    ensure!(status.status.code() == Some(1), "status finds nothing wrong: {}", status.all());
+    for word in ["/etc/servos/agent.toml", "line 2", "listen_prt", "the settings before"] {
+        ensure!(status.stdout.contains(word), "{word:?} is not in {}", status.all());
+    }
+    servers[0].machine.write("/etc/servos/agent.toml", "")?;
+    servers[0].kill_agent()?;
+    servers[0].start_agent()?;
+    servers[0].agent(&["status"])?.success("status").map(drop)
 }

@@ -33,6 +33,12 @@ pub const DELTA_ATTEMPTS: u32 = 3;
 /// First and longest pause before an executor that failed tries again.
 pub const APPLY_BACKOFF: (Duration, Duration) = (Duration::from_millis(500), Duration::from_secs(60));
 
+/// How long a start waits for the MTU of the way out: a name server that answers does so in a tenth of it.
+pub const MTU_PATIENCE: Duration = Duration::from_millis(500);
+
+/// First and longest pause before the way out is looked for again.
+pub const MTU_BACKOFF: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(60));
+
 /// How often an executor looks again though nothing changed: somebody else may have changed its part of the world.
 pub const DRIFT_CHECK: Duration = Duration::from_secs(60);
 

@@ -1,6 +1,7 @@
 //! `run`: wires the rooms together and stays.
 
 use std::fs::File;
+use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -53,20 +54,25 @@ enum LogFormat {
     Json,
 }
 
-/// Runs until SIGTERM or SIGINT.
+/// Runs until SIGTERM or SIGINT. `problem`: why `settings` are not those of the file `config`.
 ///
 /// # Errors
 ///
 /// Only what stands in the way of running at all: not commissioned, not root, another agent already there. Whatever
 /// else fails is tried again and stands in `status`.
-pub fn main(settings: Settings, arguments: &Arguments) -> Result<ExitCode> {
+pub fn main(settings: Settings, problem: Option<String>, config: &Path, arguments: &Arguments) -> Result<ExitCode> {
     if !nix::unistd::geteuid().is_root() {
         bail!("`run` changes network and firewall of this server and needs root: run it with sudo");
     }
     start_log(arguments.log_format);
     let (_lock, commissioned) = enter(&settings.paths)?;
+    if let Some(problem) = &problem {
+        warn!(problem);
+    } else if let Err(problem) = Settings::keep(config) {
+        warn!(problem = chain(&problem), "a file of settings that is broken later would keep the agent from starting");
+    }
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
-    runtime.block_on(run(settings, commissioned))?;
+    runtime.block_on(run(settings, commissioned, Vec::from_iter(problem)))?;
     // A plugin call or a probe under way must not hold the end up.
     runtime.shutdown_timeout(Duration::from_secs(2));
     Ok(ExitCode::SUCCESS)
@@ -89,7 +95,7 @@ pub fn enter(paths: &Paths) -> Result<(Flock<File>, Commissioned)> {
     Ok((lock, commissioned))
 }
 
-async fn run(settings: Settings, commissioned: Commissioned) -> Result<()> {
+async fn run(settings: Settings, commissioned: Commissioned, mut start_problems: Vec<String>) -> Result<()> {
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
     let Commissioned { identity, private_key, credential } = commissioned;
@@ -98,14 +104,18 @@ async fn run(settings: Settings, commissioned: Commissioned) -> Result<()> {
     let shared_tunnel = Arc::new(ArcSwapOption::empty());
     let keys = Arc::new(KeyRing::new(first_keys(private_key.clone(), next_key.as_ref()), shared_tunnel.clone()));
     let own = Own { address: identity.address, public_key: keys.public_key() };
-    let mut start_problems = Vec::new();
 
     let (table, kept, unusable) = kept_state(&settings, &identity, own)?;
     let (table_out, table) = watch::channel(Arc::new(table));
     let (snapshot_out, snapshots) = watch::channel(snapshots::first(table.borrow().clone()));
-    let plugins = start_plugins(&settings, &mut start_problems).await?;
     let (stop_out, stop) = watch::channel(false);
     let (links_out, links) = mpsc::unbounded_channel();
+    let mut executors = Executors { handles: Vec::new(), tasks: Vec::new(), snapshots: snapshots.clone(), stop };
+    // Before plugins, which may take seconds to compile: what is known of the mesh is enough for it.
+    let tunnel = TunnelPart::new(&settings, &identity, keys.clone(), shared_tunnel.clone(), links_out);
+    let tunnel_nudges = tunnel.nudges();
+    executors.start(tunnel, tunnel_nudges);
+    let plugins = start_plugins(&settings, &mut start_problems).await?;
 
     let client = ControlClient::new(&identity.control_url, identity.fingerprint(), credential)?;
     let endpoint = EndpointReport {
@@ -126,14 +136,10 @@ async fn run(settings: Settings, commissioned: Commissioned) -> Result<()> {
 
     let failover = FailoverPart::new(&settings, plugins.clone(), snapshots.clone());
     let probes = failover.probes();
-    let tunnel = TunnelPart::new(&settings, &identity, keys.clone(), shared_tunnel.clone(), links_out);
-    let tunnel_nudges = tunnel.nudges();
     let names = NamesPart::new(&settings, &identity, plugins.clone(), snapshots.clone());
     let names_nudges = names.nudges();
     let firewall = FirewallPart::new(&settings, plugins.clone());
 
-    let mut executors = Executors { handles: Vec::new(), tasks: Vec::new(), snapshots: snapshots.clone(), stop };
-    executors.start(tunnel, tunnel_nudges);
     executors.start(names, names_nudges);
     executors.start(failover, plugins.changes());
     executors.start(firewall, plugins.changes());
@@ -225,7 +231,10 @@ async fn start_plugins(settings: &Settings, problems: &mut Vec<String>) -> Resul
         cache: settings.paths.plugin_cache(),
         trust: settings.plugins.trust()?,
     };
-    durable_file::private_folder(&config.cache).with_context(|| format!("cannot make {}", config.cache.display()))?;
+    if let Err(problem) = durable_file::private_folder(&config.cache) {
+        // Plugins are compiled at each start then.
+        problems.push(format!("cannot make {}: {problem}", config.cache.display()));
+    }
     let host = tokio::task::spawn_blocking(move || PluginHost::new(config)).await??;
     match host.watch_folder() {
         // It watches for as long as the agent lives.

@@ -14,6 +14,9 @@ use servos_names::NamesSettings;
 use servos_sandbox::{Trust, TrustError};
 use servos_tunnel::limits::{MAX_LANES, lanes};
 
+use crate::durable_file;
+use crate::error_chain::chain;
+use crate::guests;
 use crate::limits::{MAX_SETTINGS, MIN_ROTATE_KEY_EVERY};
 use crate::paths::Paths;
 
@@ -107,17 +110,51 @@ impl Settings {
     ///
     /// [`SettingsError`] with file, line and field.
     pub fn load(path: &Path) -> Result<Self, SettingsError> {
-        let text = match std::fs::File::open(path) {
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Self::default()),
-            Err(source) => return Err(SettingsError::Read { path: path.into(), source }),
-            Ok(file) => {
-                let mut text = String::new();
-                let read = file.take(MAX_SETTINGS).read_to_string(&mut text);
-                read.map_err(|source| SettingsError::Read { path: path.into(), source })?;
-                text
-            }
+        Self::parse(path, &read(path)?)
+    }
+
+    /// The same; where the file is of no use, the settings that an agent last started with ([`Settings::keep`]), and what is
+    /// wrong with the file. A typing error must not cost a running mesh its next start.
+    ///
+    /// # Errors
+    ///
+    /// As [`Settings::load`], where none are kept.
+    pub fn load_or_kept(path: &Path) -> Result<(Self, Option<String>), SettingsError> {
+        let problem = match Self::load(path) {
+            Ok(settings) => return Ok((settings, None)),
+            Err(problem) => problem,
         };
-        let settings: Self = toml::from_str(&text)
+        let kept = kept_settings(path);
+        match kept.exists().then(|| Self::load(&kept)) {
+            Some(Ok(settings)) => {
+                let in_force = format!(
+                    "{}; in force are the settings before, {}: mend the file and start the agent again",
+                    chain(&problem).trim_end(),
+                    kept.display()
+                );
+                Ok((settings, Some(in_force)))
+            }
+            Some(Err(_)) | None => Err(problem),
+        }
+    }
+
+    /// Keeps the file's content, which an agent has started with, beside it.
+    ///
+    /// # Errors
+    ///
+    /// If the file is of no use by now, or cannot be written.
+    pub fn keep(path: &Path) -> Result<(), SettingsError> {
+        let (text, kept) = (read(path)?, kept_settings(path));
+        Self::parse(path, &text)?;
+        if std::fs::read(&kept).is_ok_and(|before| before == text.as_bytes()) {
+            return Ok(());
+        }
+        // Settings of plugins may hold what is nobody's business.
+        durable_file::write(&kept, text.as_bytes(), 0o600).map_err(|source| SettingsError::Keep { path: kept, source })
+    }
+
+    fn parse(path: &Path, text: &str) -> Result<Self, SettingsError> {
+        let settings: Self = toml::from_str(text)
             .map_err(|source| SettingsError::Parse { path: path.into(), problem: source.to_string() })?;
         settings.check().map_err(|problem| SettingsError::Parse { path: path.into(), problem })?;
         Ok(settings)
@@ -146,7 +183,33 @@ impl Settings {
             return Err(format!("tunnel.rotate_key_every: give {least} at least, 30d as a rule"));
         }
         self.plugins.trust().map_err(|problem| format!("[plugins] {problem}"))?;
-        Ok(())
+        let bundle = Vec::from_iter(guests::bundle().iter().map(|plugin| plugin.name));
+        let mut named = self.plugins.disabled.iter().chain(self.plugins.settings.keys());
+        match named.find(|name| !bundle.contains(&name.as_str())) {
+            Some(name) => Err(format!("[plugins] {name:?} is no plugin of the bundle: it has {}", bundle.join(", "))),
+            None => Ok(()),
+        }
+    }
+}
+
+/// Where the settings are kept that an agent last started with.
+pub fn kept_settings(path: &Path) -> PathBuf {
+    let mut kept = path.as_os_str().to_owned();
+    kept.push(".kept");
+    kept.into()
+}
+
+/// What the file says; nothing if there is none.
+fn read(path: &Path) -> Result<String, SettingsError> {
+    let failed = |source| SettingsError::Read { path: path.into(), source };
+    match std::fs::File::open(path) {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(String::new()),
+        Err(source) => Err(failed(source)),
+        Ok(file) => {
+            let mut text = String::new();
+            file.take(MAX_SETTINGS).read_to_string(&mut text).map_err(failed)?;
+            Ok(text)
+        }
     }
 }
 
@@ -162,6 +225,15 @@ pub enum SettingsError {
     /// The file is there and cannot be read.
     #[error("cannot read the settings {}", path.display())]
     Read {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        #[source]
+        source: std::io::Error,
+    },
+    /// What is in force cannot be kept.
+    #[error("cannot keep the settings in {}", path.display())]
+    Keep {
         /// The file.
         path: PathBuf,
         /// What the system said.

@@ -1,6 +1,8 @@
 //! `agent.toml`: defaults, and errors that name file, place and field.
 
-use servos_agent::settings::Settings;
+use std::os::unix::fs::PermissionsExt as _;
+
+use servos_agent::settings::{Settings, SettingsError, kept_settings};
 
 fn load(text: &str) -> Result<Settings, String> {
     let folder = tempfile::tempdir().expect("a folder");
@@ -45,9 +47,44 @@ fn what_makes_no_sense_is_refused_by_name() {
         ("[failover]\nprobe_interval = \"soon\"\n", "soon"),
         ("[plugins]\nrequire_signed = true\n", "without trusted_keys"),
         ("[plugins]\nrequire_signed = true\ntrusted_keys = [\"a2V5\"]\n", "no ed25519 public key"),
+        ("[plugins]\ndisabled = [\"dns-namng\"]\n", "it has dns-naming, "),
+        ("[plugins.settings.ufw]\n", "no plugin of the bundle"),
         ("[tunnel\n", "line 1"),
     ] {
         let error = load(text).expect_err("nonsense was taken");
         assert!(error.contains(word) && error.contains("agent.toml"), "{word:?} is not in {error}");
     }
+}
+
+#[test]
+fn a_file_that_is_broken_leaves_the_settings_before_in_force() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("agent.toml");
+    let write = |text: &str| std::fs::write(&path, text).expect("written");
+    let port = || {
+        let (settings, problem) = Settings::load_or_kept(&path)?;
+        Ok::<_, SettingsError>((settings.tunnel.listen_port, problem))
+    };
+    write("[tunnel]\nlisten_prt = 1\n");
+    assert!(port().is_err(), "nothing was in force");
+    assert!(Settings::keep(&path).is_err() && !kept_settings(&path).exists(), "it is of no use");
+
+    write("[tunnel]\nlisten_port = 5\n");
+    assert_eq!(port().expect("good").1, None);
+    Settings::keep(&path).expect("kept");
+    assert_eq!(std::fs::metadata(kept_settings(&path)).expect("a file").permissions().mode() & 0o777, 0o600);
+    write("[tunnel]\nlisten_prt = 6\n");
+    let (before, problem) = port().expect("what was kept");
+    let problem = problem.expect("what is wrong");
+    assert_eq!(before, 5);
+    assert!(["listen_prt", "line 2", "agent.toml.kept"].iter().all(|word| problem.contains(word)), "{problem}");
+
+    // None at all are settings, too.
+    std::fs::remove_file(&path).expect("removed");
+    assert_eq!(port().expect("defaults").0, 51_820);
+    Settings::keep(&path).expect("kept");
+    write("?");
+    assert_eq!(port().expect("what was kept").0, 51_820);
+    std::fs::write(kept_settings(&path), "?").expect("written");
+    assert!(port().is_err());
 }

@@ -1,5 +1,6 @@
 //! `decommission`: out of the mesh, and everything back as it was.
 
+use std::path::Path;
 use std::process::ExitCode;
 
 use anyhow::{Context, Result, bail};
@@ -9,11 +10,12 @@ use servos_tunnel::Tunnel;
 
 use super::{require_root, show, socket_client};
 use crate::control_client::ControlClient;
+use crate::durable_file;
 use crate::error_chain::chain;
 use crate::executors::{failover, firewall, names};
 use crate::identity;
 use crate::service_unit;
-use crate::settings::Settings;
+use crate::settings::{Settings, kept_settings};
 
 #[derive(Args)]
 pub struct Arguments {
@@ -31,7 +33,7 @@ pub struct Arguments {
 }
 
 /// Leaves the mesh, stops the agent, takes back what it did, forgets the key.
-pub async fn main(settings: &Settings, arguments: &Arguments, json: bool) -> Result<ExitCode> {
+pub async fn main(settings: &Settings, config: &Path, arguments: &Arguments, json: bool) -> Result<ExitCode> {
     require_root("`decommission`")?;
     let commissioned = identity::load(&settings.paths)?;
     let identity = commissioned.identity;
@@ -64,6 +66,10 @@ pub async fn main(settings: &Settings, arguments: &Arguments, json: bool) -> Res
         notes.push(chain(&problem));
     }
     identity::forget(&settings.paths)?;
+    // Of the settings only the operator's own stay.
+    if let Err(problem) = durable_file::remove(&kept_settings(config)) {
+        notes.push(format!("{} stays: {problem}", kept_settings(config).display()));
+    }
     if json {
         show::print_json(&json!({ "name": identity.name, "organisation": identity.organisation, "notes": notes }))?;
     } else {

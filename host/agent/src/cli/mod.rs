@@ -102,17 +102,24 @@ fn dispatch(cli: Cli) -> Result<ExitCode> {
         // An author has no agent, and no settings.
         return servos_plugin_cli::run(command);
     }
-    let settings = Settings::load(&cli.config)?;
+    let (settings, problem) = match cli.command {
+        // What is begun must be meant.
+        Command::Commission(_) => (Settings::load(&cli.config)?, None),
+        _ => Settings::load_or_kept(&cli.config)?,
+    };
     let json = cli.json;
     if let Command::Run(arguments) = cli.command {
-        return run::main(settings, &arguments);
+        return run::main(settings, problem, &cli.config, &arguments);
+    }
+    if let Some(problem) = problem {
+        eprintln!("servos-agent: {problem}");
     }
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {
         let socket = settings.paths.socket();
         match cli.command {
             Command::Commission(arguments) => commission::main(&settings, &cli.config, &arguments, json).await,
-            Command::Decommission(arguments) => decommission::main(&settings, &arguments, json).await,
+            Command::Decommission(arguments) => decommission::main(&settings, &cli.config, &arguments, json).await,
             Command::RestoreResolver => decommission::restore_resolver(&settings).await,
             Command::Ping(arguments) => ping::main(&socket, &arguments, json).await,
             Command::RotateKey(arguments) => rotate_key::main(&socket, &arguments, json).await,

@@ -5,3 +5,4 @@ pub mod failover;
 pub mod firewall;
 pub mod names;
 pub mod tunnel;
+mod way_mtu;

@@ -1,7 +1,6 @@
 //! The tunnel's executor: `wg0` is up, holds the mesh that the snapshot says, and has the MTU of the way out; the
 //! wakeup filter before it knows who is known and who has a session.
 
-use std::net::{IpAddr, ToSocketAddrs};
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -9,13 +8,14 @@ use parking_lot::Mutex;
 use serde_json::json;
 use servos_mesh::{LinkObservation, MeshAddress, PeerTable, Snapshot};
 use servos_tunnel::limits::DEFAULT_MTU;
-use servos_tunnel::{Tunnel, TunnelConfig, TunnelEvent, mtu};
+use servos_tunnel::{Tunnel, TunnelConfig, TunnelEvent};
 use servos_wakeup::{Wakes, WakeupFilter};
 use tokio::sync::{mpsc, watch};
 use tracing::{debug, info, warn};
 
 use crate::error_chain::chain;
 use crate::executors::driver::{Applied, Detail, Executor, PlanView};
+use crate::executors::way_mtu::WayMtu;
 use crate::guests::MESH_WAKEUP;
 use crate::identity::Identity;
 use crate::key_ring::KeyRing;
@@ -27,7 +27,7 @@ use crate::snapshots::LinkChange;
 pub struct TunnelPart {
     settings: TunnelSettings,
     address: MeshAddress,
-    control_host: Option<IpAddr>,
+    control_url: String,
     /// Where the times of handshakes are kept, and with whom there are sessions.
     handshakes: PathBuf,
     sessions: PathBuf,
@@ -35,7 +35,7 @@ pub struct TunnelPart {
     shared: SharedTunnel,
     links: mpsc::UnboundedSender<LinkChange>,
     nudge: watch::Sender<u64>,
-    mtu: Option<watch::Receiver<u16>>,
+    mtu: Option<WayMtu>,
     /// What the running tunnel has.
     in_force: Option<InForce>,
     filter: SharedFilter,
@@ -70,7 +70,7 @@ impl TunnelPart {
         Self {
             settings: settings.tunnel.clone(),
             address: identity.address,
-            control_host: control_host(&identity.control_url),
+            control_url: identity.control_url.clone(),
             handshakes: settings.paths.handshakes(),
             sessions: settings.paths.sessions(),
             keys,
@@ -89,7 +89,7 @@ impl TunnelPart {
     }
 
     fn wanted_mtu(&self) -> u16 {
-        self.settings.mtu.or(self.mtu.as_ref().map(|mtu| *mtu.borrow())).unwrap_or(DEFAULT_MTU)
+        self.settings.mtu.or(self.mtu.as_ref().and_then(WayMtu::last)).unwrap_or(DEFAULT_MTU)
     }
 
     fn steps(&self, snapshot: &Snapshot) -> Vec<String> {
@@ -121,19 +121,12 @@ impl TunnelPart {
         if self.mtu.is_some() || self.settings.mtu.is_some() {
             return;
         }
-        let Some(destination) = self.control_host else { return };
-        match mtu::watch(destination).await {
-            Ok(found) => {
-                let (mut changes, nudge) = (found.clone(), self.nudge.clone());
-                tokio::spawn(async move {
-                    while changes.changed().await.is_ok() {
-                        nudge.send_modify(|count| *count += 1);
-                    }
-                });
-                self.mtu = Some(found);
-            }
-            Err(problem) => warn!(problem = chain(&problem), "the MTU of the way out cannot be followed"),
+        let nudge = self.nudge.clone();
+        let mut way = WayMtu::follow(&self.control_url, move || nudge.send_modify(|count| *count += 1));
+        if way.first().await.is_none() {
+            info!(mtu = DEFAULT_MTU, "starting with the usual MTU: that of the way out is not known yet");
         }
+        self.mtu = Some(way);
     }
 
     async fn start(&mut self, snapshot: &Snapshot) -> Result<String, String> {
@@ -307,12 +300,4 @@ fn set_active(filter: &SharedFilter, server: MeshAddress, active: bool) {
 /// The userspace tunnel makes a session by the packet itself; the event is counted in the kernel and needs no more.
 async fn drain(mut wakes: Wakes) {
     while wakes.next().await.is_ok() {}
-}
-
-fn control_host(url: &str) -> Option<IpAddr> {
-    let rest = url.strip_prefix("https://")?;
-    let authority = rest.split('/').next()?;
-    let with_port =
-        if authority.rsplit(']').next()?.contains(':') { authority.to_owned() } else { format!("{authority}:443") };
-    Some(with_port.to_socket_addrs().ok()?.next()?.ip())
 }
