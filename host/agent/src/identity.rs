@@ -120,7 +120,9 @@ pub fn forget(paths: &Paths) -> Result<(), IdentityError> {
         paths.mesh_state(),
         paths.mesh_deltas(),
         paths.handshakes(),
+        paths.handshakes().with_extension("new"),
         paths.sessions(),
+        paths.sessions().with_extension("new"),
     ];
     for path in files {
         durable_file::remove(&path).map_err(|source| IdentityError::Write { path, source })?;

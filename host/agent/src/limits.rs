@@ -33,6 +33,9 @@ pub const DELTA_ATTEMPTS: u32 = 3;
 /// First and longest pause before an executor that failed tries again.
 pub const APPLY_BACKOFF: (Duration, Duration) = (Duration::from_millis(500), Duration::from_secs(60));
 
+/// Before what a start needs beyond the tunnel is tried again.
+pub const PREPARE_PAUSE: Duration = Duration::from_secs(5);
+
 /// How long a start waits for the MTU of the way out: a name server that answers does so in a tenth of it.
 pub const MTU_PATIENCE: Duration = Duration::from_millis(500);
 

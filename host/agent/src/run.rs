@@ -7,16 +7,17 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
-use arc_swap::ArcSwapOption;
 use clap::{Args, ValueEnum};
 use nix::fcntl::{Flock, FlockArg};
 use servos_mesh::api::EndpointReport;
 use servos_mesh::{MeshStateBuilder, Own, PeerTable, Revision};
 use servos_sandbox::{PluginHost, PluginHostConfig};
+use tokio::net::UnixListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{mpsc, watch};
 use tracing::{error, info, warn};
 use tracing_subscriber::EnvFilter;
+use zeroize::Zeroizing;
 
 use crate::clock;
 use crate::control_client::ControlClient;
@@ -33,10 +34,12 @@ use crate::kept_state::KeptState;
 use crate::key_files;
 use crate::key_ring::KeyRing;
 use crate::key_rotation::{KeyRotation, first_keys};
+use crate::limits::PREPARE_PAUSE;
 use crate::paths::Paths;
 use crate::poll::Poller;
 use crate::report::Reporter;
 use crate::settings::Settings;
+use crate::shared_tunnel::SharedTunnel;
 use crate::snapshots::{self, Sources};
 use crate::status_socket;
 
@@ -66,16 +69,21 @@ pub fn main(settings: Settings, problem: Option<String>, config: &Path, argument
     }
     start_log(arguments.log_format);
     let (_lock, commissioned) = enter(&settings.paths)?;
+    // What an agent left there that was killed while it kept them.
+    let _ = config.parent().map(durable_file::sweep);
     if let Some(problem) = &problem {
         warn!(problem);
     } else if let Err(problem) = Settings::keep(config) {
         warn!(problem = chain(&problem), "a file of settings that is broken later would keep the agent from starting");
     }
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
-    runtime.block_on(run(settings, commissioned, Vec::from_iter(problem)))?;
+    let tunnel = SharedTunnel::default();
+    let outcome = runtime.block_on(run(settings, commissioned, Vec::from_iter(problem), tunnel.clone()));
     // A plugin call or a probe under way must not hold the end up.
     runtime.shutdown_timeout(Duration::from_secs(2));
-    Ok(ExitCode::SUCCESS)
+    // The last to end: in an update the mesh is without it from here until the next agent has taken it over.
+    drop(tunnel.swap(None));
+    outcome.map(|()| ExitCode::SUCCESS)
 }
 
 /// Becomes the one agent of this server, and reads who it is. The lock is held before: an agent that is about to end may
@@ -95,13 +103,17 @@ pub fn enter(paths: &Paths) -> Result<(Flock<File>, Commissioned)> {
     Ok((lock, commissioned))
 }
 
-async fn run(settings: Settings, commissioned: Commissioned, mut start_problems: Vec<String>) -> Result<()> {
+async fn run(
+    settings: Settings,
+    commissioned: Commissioned,
+    mut start_problems: Vec<String>,
+    shared_tunnel: SharedTunnel,
+) -> Result<()> {
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
     let Commissioned { identity, private_key, credential } = commissioned;
     let paths = settings.paths.clone();
     let next_key = key_files::load(&paths, &private_key.public_key())?;
-    let shared_tunnel = Arc::new(ArcSwapOption::empty());
     let keys = Arc::new(KeyRing::new(first_keys(private_key.clone(), next_key.as_ref()), shared_tunnel.clone()));
     let own = Own { address: identity.address, public_key: keys.public_key() };
 
@@ -115,9 +127,13 @@ async fn run(settings: Settings, commissioned: Commissioned, mut start_problems:
     let tunnel = TunnelPart::new(&settings, &identity, keys.clone(), shared_tunnel.clone(), links_out);
     let tunnel_nudges = tunnel.nudges();
     executors.start(tunnel, tunnel_nudges);
-    let plugins = start_plugins(&settings, &mut start_problems).await?;
-
-    let client = ControlClient::new(&identity.control_url, identity.fingerprint(), credential)?;
+    let prepared = tokio::select! {
+        prepared = prepare_patiently(&settings, &identity, &credential) => prepared,
+        _ = terminate.recv() => return Ok(()),
+        _ = interrupt.recv() => return Ok(()),
+    };
+    let Prepared { plugins, client, listener, problems } = prepared;
+    start_problems.extend(problems);
     let endpoint = EndpointReport {
         ip: identity.endpoint_ip,
         port: identity.endpoint_port.unwrap_or(settings.tunnel.listen_port),
@@ -157,8 +173,6 @@ async fn run(settings: Settings, commissioned: Commissioned, mut start_problems:
         tunnel: shared_tunnel,
         start_problems,
     });
-    let listener = status_socket::bind(&paths.socket())
-        .with_context(|| format!("cannot listen on {}", paths.socket().display()))?;
     let mut background = vec![
         tokio::spawn(snapshots::publish(Sources { table, probes, links }, snapshot_out)),
         tokio::spawn(poller.run()),
@@ -190,6 +204,34 @@ async fn run(settings: Settings, commissioned: Commissioned, mut start_problems:
     let _ = std::fs::remove_file(paths.socket());
     info!("ended; the interface, firewall rules, Traefik's file and the kept state stay");
     Ok(())
+}
+
+/// What the tunnel does not need, and the rest does.
+struct Prepared {
+    plugins: Arc<PluginHost>,
+    client: ControlClient,
+    listener: UnixListener,
+    problems: Vec<String>,
+}
+
+/// Tries until it is there: the tunnel is up, and stays so meanwhile.
+async fn prepare_patiently(settings: &Settings, identity: &Identity, credential: &Zeroizing<String>) -> Prepared {
+    loop {
+        match prepare(settings, identity, credential).await {
+            Ok(prepared) => return prepared,
+            Err(problem) => error!(problem = format!("{problem:#}"), "the tunnel is up, but nothing else; tried again"),
+        }
+        tokio::time::sleep(PREPARE_PAUSE).await;
+    }
+}
+
+async fn prepare(settings: &Settings, identity: &Identity, credential: &Zeroizing<String>) -> Result<Prepared> {
+    let client = ControlClient::new(&identity.control_url, identity.fingerprint(), credential.clone())?;
+    let socket = settings.paths.socket();
+    let listener = status_socket::bind(&socket).with_context(|| format!("cannot listen on {}", socket.display()))?;
+    let mut problems = Vec::new();
+    let plugins = start_plugins(settings, &mut problems).await?;
+    Ok(Prepared { plugins, client, listener, problems })
 }
 
 struct Executors {

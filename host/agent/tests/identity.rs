@@ -18,7 +18,13 @@ fn whole_life(paths: &Paths) {
     let next =
         Next { key: PrivateKey::generate(), rotation: Rotation::begin(std::time::SystemTime::now(), KEY_TRANSITION) };
     key_files::begin(paths, &next).expect("files");
-    for path in [paths.mesh_state(), paths.mesh_deltas(), paths.handshakes(), paths.sessions()] {
+    for path in [
+        paths.mesh_state(),
+        paths.mesh_deltas(),
+        paths.handshakes(),
+        paths.sessions(),
+        paths.sessions().with_extension("new"),
+    ] {
         fs::write(path, "of the old mesh").expect("a file");
     }
     // Killed while it wrote.

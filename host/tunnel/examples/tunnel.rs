@@ -17,7 +17,7 @@ use servos_tunnel::limits::Limits;
 use servos_tunnel::{PrivateKey, Tunnel, TunnelConfig, mtu};
 
 fn main() -> ExitCode {
-    tracing_subscriber::fmt().with_env_filter("warn,boringtun=off").with_writer(std::io::stderr).init();
+    tracing_subscriber::fmt().with_env_filter("warn,netlink_packet_route=error").with_writer(std::io::stderr).init();
     match run() {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {

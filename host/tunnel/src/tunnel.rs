@@ -58,7 +58,7 @@ impl Tunnel {
             tracing::warn!(path = %path.display(), %error, "times of handshakes are not kept: old ones may be replayed");
         }
         if let Some(path) = &config.sessions
-            && let Err(error) = device.keep_sessions(started.0, path)
+            && let Err(error) = device.keep_sessions(started, path)
         {
             tracing::warn!(path = %path.display(), %error, "sessions are not kept: peers notice a restart after a while");
         }
@@ -147,13 +147,18 @@ impl Tunnel {
         self.interface.backend.port()
     }
 
-    /// Removes the interface of that name if it is what a tunnel left that ended ([`TunnelConfig::stays`]); whether it was.
+    /// Removes what tunnels left that ended ([`TunnelConfig::stays`]), under that name and others.
     ///
     /// # Errors
     ///
-    /// [`TunnelError::Remove`].
-    pub fn remove_left(interface: &str) -> Result<bool, TunnelError> {
+    /// [`TunnelError::Remove`]; [`TunnelError::InterfaceInUse`] if the name is somebody else's.
+    pub fn remove_left(interface: &str) -> Result<(), TunnelError> {
         userspace::remove_left(interface)
+    }
+
+    /// MTU of the interface that a tunnel left under that name, bytes.
+    pub fn left_mtu(interface: &str) -> Option<u16> {
+        userspace::left_mtu(interface)
     }
 
     /// Ends the tunnel: its threads are joined, its interface is gone when this returns, unless it stays. Blocks for some

@@ -134,6 +134,7 @@ fn an_interface_of_others_is_not_taken() {
         (&tun, Some("100.64.0.1/32")),
         (&tap, Some("100.64.0.1/10")),
         (&bridge, Some("100.64.0.1/10")),
+        (&tun, None),
         (&bridge, None),
     ] {
         one.run("ip", made);
@@ -154,13 +155,65 @@ fn an_interface_of_others_is_not_taken() {
     let _second = lab.start(1, &lab.settings(1));
     let mut settings = staying(&lab, 0);
     settings["listen_port"] = json!(51_821);
-    lab.write(0, &settings);
-    assert!(!lab.command(0).output().expect("the tunnel").status.success());
+    for lanes in [1, 2] {
+        settings["lanes"] = json!(lanes);
+        lab.write(0, &settings);
+        assert!(!lab.command(0).output().expect("the tunnel").status.success());
+        // Its flags say nothing of who holds one that is down.
+        one.run("ip", &["link", "set", &one.interface, "down"]);
+        assert!(!lab.command(0).output().expect("the tunnel").status.success());
+        one.run("ip", &["link", "set", &one.interface, "up"]);
+    }
     settings["interface"] = json!(format!("{}b", &one.interface[..13.min(one.interface.len())]));
     settings["address"] = json!("100.64.7.7");
     lab.start(0, &settings).kill();
     one.ping(&two.address);
     running.kill();
+}
+
+/// Joins a TUN device as another user than root, with the flags and the name that follow.
+const TAKE_HOLD: &str = "
+import fcntl, os, struct, sys
+device = os.open('/dev/net/tun', os.O_RDWR)
+os.setuid(65534)
+try:
+    fcntl.ioctl(device, 0x400454ca, struct.pack('16sH22x', sys.argv[2].encode(), int(sys.argv[1], 16)))
+    print('held')
+except OSError as error:
+    print(error.strerror)
+";
+
+#[test]
+fn no_other_user_takes_hold_of_it() {
+    let lab = Lab::new();
+    let [one, _] = &lab.machines;
+    // IFF_TUN, IFF_NO_PI, IFF_VNET_HDR, and IFF_MULTI_QUEUE (`linux/if_tun.h`).
+    for (lanes, flags) in [(1, "5001"), (2, "5101")] {
+        let take_hold = || one.run("python3", &["-c", TAKE_HOLD, flags, &one.interface]).trim().to_owned();
+        let mut settings = staying(&lab, 0);
+        settings["lanes"] = json!(lanes);
+        let running = lab.start(0, &settings);
+        assert_eq!(take_hold(), "Operation not permitted", "{lanes}, while it runs");
+        running.kill();
+        assert_eq!(take_hold(), "Operation not permitted", "{lanes}, while nobody holds it");
+        lab.start(0, &settings).kill();
+        assert_eq!(take_hold(), "Operation not permitted", "{lanes}, after it was taken over");
+        one.run("ip", &["link", "delete", &one.interface]);
+    }
+}
+
+#[test]
+fn what_others_gave_it_stays_and_is_no_reason_to_refuse_it() {
+    let lab = Lab::new();
+    let [one, _] = &lab.machines;
+    lab.start(0, &staying(&lab, 0)).kill();
+    for more in ["192.0.2.77/32", "100.64.9.9/32"] {
+        one.run("ip", &["address", "add", more, "dev", &one.interface]);
+    }
+    let before = link(one)["ifindex"].clone();
+    let _again = lab.start(0, &staying(&lab, 0));
+    assert_eq!(link(one)["ifindex"], before);
+    assert_eq!(addresses(one).len(), 3);
 }
 
 #[test]

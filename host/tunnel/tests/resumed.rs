@@ -3,7 +3,7 @@
 mod support;
 
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant, SystemTime};
+use std::time::Duration;
 
 use servos_tunnel::Device;
 use servos_tunnel::limits::RESUME_PAUSE;
@@ -13,7 +13,6 @@ use support::{MTU, Server, World, limits, table};
 struct Restarts {
     world: World,
     file: PathBuf,
-    began: (Instant, SystemTime),
     _folder: tempfile::TempDir,
 }
 
@@ -21,21 +20,20 @@ impl Restarts {
     fn new(count: u32) -> Self {
         let folder = tempfile::tempdir().expect("a folder");
         let (world, file) = (World::new(count), folder.path().join("sessions"));
-        let began = (world.now, SystemTime::now());
-        let mut restarts = Self { world, file, began, _folder: folder };
+        let mut restarts = Self { world, file, _folder: folder };
         restarts.restart(0);
         restarts
     }
 
     /// Kills the first and starts it anew, on a wall's clock that was set by `seconds`. It knows all but `without`.
     fn restart_without(&mut self, seconds: u64, without: Option<usize>) {
-        let (began, system) = self.began;
-        let wall = system + (self.world.now - began) + Duration::from_secs(seconds);
+        let (now, wall) = self.world.clocks();
+        let started = (now, wall + Duration::from_secs(seconds));
         let servers = Vec::from_iter(self.world.nodes.iter().map(|node| node.server.clone()));
         let peers = servers.iter().enumerate().filter(|(at, _)| *at != 0 && Some(*at) != without).map(|(_, peer)| peer);
         let Server { key, address, .. } = servers[0].clone();
-        let device = Device::new(key, address, MTU, limits(), table(peers), (self.world.now, wall));
-        device.keep_sessions(self.world.now, &self.file).expect("a file");
+        let device = Device::new(key, address, MTU, limits(), table(peers), started);
+        device.keep_sessions(started, &self.file).expect("a file");
         self.world.nodes[0].device = device;
     }
 

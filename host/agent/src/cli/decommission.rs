@@ -61,7 +61,7 @@ pub async fn main(settings: &Settings, config: &Path, arguments: &Arguments, jso
         notes.extend(names::take_back(settings).await);
         notes.extend(failover::take_back(settings));
     }
-    // It stayed, closed, so that nothing left in clear. Nobody is a peer any more.
+    // It stayed, closed, so that nothing left in clear; nobody is a peer any more.
     if let Err(problem) = Tunnel::remove_left(&settings.tunnel.interface) {
         notes.push(chain(&problem));
     }

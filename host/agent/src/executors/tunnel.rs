@@ -36,6 +36,8 @@ pub struct TunnelPart {
     links: mpsc::UnboundedSender<LinkChange>,
     nudge: watch::Sender<u64>,
     mtu: Option<WayMtu>,
+    /// That of the interface which the agent before left, as long as the way's is not known.
+    mtu_before: Option<u16>,
     /// What the running tunnel has.
     in_force: Option<InForce>,
     filter: SharedFilter,
@@ -78,6 +80,7 @@ impl TunnelPart {
             links,
             nudge: watch::Sender::new(0),
             mtu: None,
+            mtu_before: None,
             in_force: None,
             filter: Arc::new(Mutex::new(Filter::Off)),
         }
@@ -89,7 +92,8 @@ impl TunnelPart {
     }
 
     fn wanted_mtu(&self) -> u16 {
-        self.settings.mtu.or(self.mtu.as_ref().and_then(WayMtu::last)).unwrap_or(DEFAULT_MTU)
+        let found = self.mtu.as_ref().and_then(WayMtu::last);
+        self.settings.mtu.or(found).or(self.mtu_before).unwrap_or(DEFAULT_MTU)
     }
 
     fn steps(&self, snapshot: &Snapshot) -> Vec<String> {
@@ -124,7 +128,8 @@ impl TunnelPart {
         let nudge = self.nudge.clone();
         let mut way = WayMtu::follow(&self.control_url, move || nudge.send_modify(|count| *count += 1));
         if way.first().await.is_none() {
-            info!(mtu = DEFAULT_MTU, "starting with the usual MTU: that of the way out is not known yet");
+            self.mtu_before = Tunnel::left_mtu(&self.settings.interface);
+            info!(mtu = self.wanted_mtu(), "the MTU of the way out is not known yet");
         }
         self.mtu = Some(way);
     }
@@ -261,16 +266,9 @@ impl Executor for TunnelPart {
         applied
     }
 
+    /// The tunnel is the last to end: see `run`.
     async fn stop(&mut self) {
-        let Some(tunnel) = self.shared.swap(None) else { return };
         self.in_force = None;
-        // Somebody may be reading its sessions this moment; the tunnel ends with its last holder then.
-        if let Some(tunnel) = Arc::into_inner(tunnel) {
-            let ended = tokio::task::spawn_blocking(move || tunnel.shutdown()).await;
-            if let Err(problem) = ended {
-                warn!(%problem, "the tunnel did not end well");
-            }
-        }
     }
 
     fn detail(&self) -> Detail {

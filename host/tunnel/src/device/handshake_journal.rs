@@ -95,14 +95,14 @@ mod tests {
         assert!(accept(&device, &one, at(100)) && accept(&device, &two, at(100)) && accept(&device, &one, at(101)));
         assert!(device.has_unwritten());
         assert_eq!(fs::metadata(&path).expect("a file").len(), 0, "whoever answers does not write");
-        device.write_journals();
+        device.write_handshakes();
         assert!(!device.has_unwritten());
         // Killed: nothing is done on the way out.
         std::mem::forget(device);
         let device = opened(&path);
         assert!(!accept(&device, &one, at(101)) && !accept(&device, &two, at(100)));
         assert!(accept(&device, &one, at(102)));
-        device.write_journals();
+        device.write_handshakes();
         assert_eq!(fs::metadata(&path).expect("a file").len(), 3 * Record::SIZE as u64);
     }
 
@@ -114,7 +114,7 @@ mod tests {
         let device = opened(&path);
         for second in 0..10 * JOURNAL_SLACK as u64 {
             assert!(accept(&device, &key, at(second)));
-            device.write_journals();
+            device.write_handshakes();
         }
         let length = fs::metadata(&path).expect("a file").len() as usize;
         assert!(length <= (JOURNAL_SLACK + 4) * Record::SIZE, "{length} bytes");
@@ -150,6 +150,6 @@ mod tests {
         let (device, [key, _]) = (device(), keys());
         assert!(accept(&device, &key, at(1)));
         assert!(!device.has_unwritten());
-        device.write_journals();
+        device.write_handshakes();
     }
 }

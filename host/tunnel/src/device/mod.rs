@@ -45,7 +45,7 @@ mod timeout;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU16, AtomicUsize, Ordering::Relaxed};
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use arc_swap::ArcSwap;
 use parking_lot::{Mutex, RwLock};
@@ -117,7 +117,9 @@ impl Common {
     /// The present, as handshakes carry it (<https://cr.yp.to/libtai/tai64.html>). Never goes back while the device
     /// lives, whatever the wall's clock does.
     fn tai64n(&self, now: Instant) -> Tai64n {
-        let time = self.since_1970(now);
+        let (instant, system) = self.started;
+        let time =
+            (system + now.saturating_duration_since(instant)).duration_since(UNIX_EPOCH).unwrap_or(Duration::ZERO);
         let mut tai = [0; 12];
         tai[..8].copy_from_slice(&(handshake_times::TAI64_EPOCH + time.as_secs()).to_be_bytes());
         tai[8..].copy_from_slice(&time.subsec_nanos().to_be_bytes());
@@ -222,10 +224,10 @@ impl Device {
     }
 
     /// Writes what became known of handshakes and sessions since this was called last to the files that keep it. May wait
-    /// for the disk; nobody waits for it.
-    pub fn write_journals(&self) {
+    /// for the disk; nobody waits for it. `now` is the present on both clocks.
+    pub fn write_journals(&self, now: (Instant, SystemTime)) {
         self.write_handshakes();
-        self.write_sessions();
+        self.write_sessions(now);
     }
 
     /// The live counters, for what only the shell sees.

@@ -9,13 +9,13 @@ use std::collections::HashMap;
 use std::io;
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use std::path::Path;
-use std::time::{Duration, Instant, UNIX_EPOCH};
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use parking_lot::Mutex;
 use servos_mesh::MeshAddress;
 
 use super::journal::{Journal, Kept};
-use super::{Common, Device, PeerId};
+use super::{Device, PeerId};
 use crate::limits::{IN_USE, REJECT_AFTER_TIME, RESUME_PAUSE};
 
 /// With whom keys were agreed, when, and where it was.
@@ -28,14 +28,30 @@ pub(super) struct Agreed {
 }
 
 impl Agreed {
-    pub(super) fn new(common: &Common, peer: PeerId, endpoint: SocketAddr, at: Instant) -> Option<Self> {
-        Some(Self { server: peer.mesh_address()?, endpoint, at: common.since_1970(at).as_secs() })
-    }
-
     /// Whether the peer may still seal with these keys, `now` being seconds since 1970. The clock may have been set.
     fn may_live(&self, now: u64) -> bool {
         now.abs_diff(self.at) < REJECT_AFTER_TIME.as_secs()
     }
+}
+
+/// The same, on the clock that stands still while the machine sleeps, and that nobody sets.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct JustAgreed {
+    pub(super) peer: PeerId,
+    pub(super) endpoint: SocketAddr,
+    pub(super) at: Instant,
+}
+
+impl JustAgreed {
+    /// `now` is the present on both clocks.
+    fn on_the_wall(self, now: (Instant, SystemTime)) -> Option<Agreed> {
+        let at = seconds(now.1).saturating_sub(now.0.saturating_duration_since(self.at).as_secs());
+        Some(Agreed { server: self.peer.mesh_address()?, endpoint: self.endpoint, at })
+    }
+}
+
+fn seconds(wall: SystemTime) -> u64 {
+    wall.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs()
 }
 
 impl Kept for Agreed {
@@ -70,10 +86,10 @@ impl Kept for Agreed {
 
 /// What was agreed and is to be written; none where nothing is kept.
 #[derive(Debug, Default)]
-pub(super) struct Unwritten(Mutex<Option<Vec<Agreed>>>);
+pub(super) struct Unwritten(Mutex<Option<Vec<JustAgreed>>>);
 
 impl Unwritten {
-    pub(super) fn note(&self, agreed: impl FnOnce() -> Option<Agreed>) {
+    pub(super) fn note(&self, agreed: impl FnOnce() -> Option<JustAgreed>) {
         if let Some(unwritten) = &mut *self.0.lock() {
             unwritten.extend(agreed());
         }
@@ -87,21 +103,22 @@ impl Unwritten {
         *self.0.lock() = Some(Vec::new());
     }
 
-    fn take(&self) -> Vec<Agreed> {
+    fn take(&self) -> Vec<JustAgreed> {
         self.0.lock().as_mut().map(std::mem::take).unwrap_or_default()
     }
 }
 
 impl Device {
     /// Keeps in a file with whom keys were agreed, and begins to agree anew with those who may still seal with what they
-    /// had: the last first, each [`RESUME_PAUSE`] after the one before. What is to be sent becomes due.
+    /// had: the last first, each [`RESUME_PAUSE`] after the one before. What is to be sent becomes due. `now` is the present
+    /// on both clocks.
     ///
     /// # Errors
     ///
     /// If the file cannot be read or written. Without it, peers notice a restart after fifteen seconds of silence.
-    pub fn keep_sessions(&self, now: Instant, path: &Path) -> io::Result<()> {
-        let since_1970 = self.common.since_1970(now).as_secs();
-        let live = Journal::<Agreed>::read(path)?.into_iter().filter(|agreed| agreed.may_live(since_1970));
+    pub fn keep_sessions(&self, now: (Instant, SystemTime), path: &Path) -> io::Result<()> {
+        let (now, wall) = (now.0, seconds(now.1));
+        let live = Journal::<Agreed>::read(path)?.into_iter().filter(|agreed| agreed.may_live(wall));
         // The last of each.
         let latest: HashMap<MeshAddress, Agreed> = live.map(|agreed| (agreed.server, agreed)).collect();
         let mut latest = Vec::from_iter(latest.into_values());
@@ -113,6 +130,9 @@ impl Device {
             if self.resume(now, agreed, due) {
                 due += RESUME_PAUSE;
             }
+        }
+        if !latest.is_empty() {
+            tracing::info!(peers = latest.len(), "agreeing keys anew with those who had sessions before");
         }
         *self.session_journal.lock() = Some(Journal::write_anew(path, &latest)?);
         self.common.agreed.begin();
@@ -134,24 +154,17 @@ impl Device {
         !self.common.agreed.is_empty()
     }
 
-    pub(super) fn write_sessions(&self) {
+    pub(super) fn write_sessions(&self, now: (Instant, SystemTime)) {
         let mut journal = self.session_journal.lock();
         let Some(journal) = &mut *journal else { return };
-        let unwritten = self.common.agreed.take();
+        let unwritten = Vec::from_iter(self.common.agreed.take().into_iter().filter_map(|one| one.on_the_wall(now)));
         let sessions = self.sessions.read().len();
         if journal.append(&unwritten, sessions) {
             let cells = self.sessions.read().all();
-            let all = Vec::from_iter(cells.iter().filter_map(|cell| cell.lock().agreed_last(&self.common)));
+            let last = cells.iter().filter_map(|cell| cell.lock().agreed_last());
+            let all = Vec::from_iter(last.filter_map(|one| one.on_the_wall(now)));
             journal.replace(&all);
         }
-    }
-}
-
-impl Common {
-    /// The wall's time; it never goes back while the device lives.
-    pub(super) fn since_1970(&self, now: Instant) -> Duration {
-        let (instant, system) = self.started;
-        (system + now.saturating_duration_since(instant)).duration_since(UNIX_EPOCH).unwrap_or(Duration::ZERO)
     }
 }
 

@@ -16,7 +16,7 @@ use zeroize::Zeroizing;
 use super::batch::DatagramBatch;
 use super::packets::{Packets, message_length, padded_length};
 use super::peer::{Peer, PeerId};
-use super::resumed::Agreed;
+use super::resumed::JustAgreed;
 use super::session_timers::{Duty, SessionTimers};
 use super::{Common, Endpoint, SessionStatus, TunnelEvent};
 use crate::limits::{OVERHEAD, ROAMED_FRESH};
@@ -526,15 +526,15 @@ impl Session {
 
     fn agreed(&mut self, common: &Common, now: Instant, initiator: bool) {
         self.last_handshake = Some(now);
-        common.agreed.note(|| self.agreed_last(common));
+        common.agreed.note(|| self.agreed_last());
         common.counters.handshakes.one();
         self.round_trip = self.timers.on_handshake(now, initiator).or(self.round_trip);
         self.update_link(common, now);
     }
 
     /// When keys were last agreed, and where the peer was.
-    pub(super) fn agreed_last(&self, common: &Common) -> Option<Agreed> {
-        Agreed::new(common, self.peer, self.endpoint?.to, self.last_handshake?)
+    pub(super) fn agreed_last(&self) -> Option<JustAgreed> {
+        Some(JustAgreed { peer: self.peer, endpoint: self.endpoint?.to, at: self.last_handshake? })
     }
 
     /// When the newest keypair dies, be it confirmed or not.

@@ -135,6 +135,8 @@ impl Node {
 
 pub struct World {
     pub now: Instant,
+    /// When it began, on both clocks.
+    began: (Instant, SystemTime),
     pub weather: Weather,
     pub nodes: Vec<Node>,
     /// All that was sent, lost or not.
@@ -171,7 +173,23 @@ impl World {
         };
         let nodes = servers.iter().map(node).collect();
         let random = StdRng::seed_from_u64(1);
-        Self { now, weather: Weather::default(), nodes, seen: Vec::new(), under_way: BTreeMap::new(), sent: 0, random }
+        let began = (now, SystemTime::now());
+        Self {
+            now,
+            began,
+            weather: Weather::default(),
+            nodes,
+            seen: Vec::new(),
+            under_way: BTreeMap::new(),
+            sent: 0,
+            random,
+        }
+    }
+
+    /// The present on both clocks.
+    pub fn clocks(&self) -> (Instant, SystemTime) {
+        let (began, wall) = self.began;
+        (self.now, wall + (self.now - began))
     }
 
     pub fn seed(&mut self, seed: u64) {
@@ -198,6 +216,7 @@ impl World {
     /// Hands datagrams of one source and one length, but a shorter last one, to a node in one receive, past the network.
     pub fn deliver_joined(&mut self, to: usize, datagrams: &[Datagram]) {
         let (mut arrived, mut out) = (Arrived::default(), DatagramBatch::default());
+        let clocks = self.clocks();
         let node = &mut self.nodes[to];
         let mut bytes: Vec<u8> = datagrams.iter().flat_map(|datagram| datagram.bytes.clone()).collect();
         let (source, stride) = (Endpoint::received(datagrams[0].from, None), datagrams[0].bytes.len());
@@ -205,7 +224,7 @@ impl World {
         for message in &arrived.handshakes {
             node.device.handle_handshake(self.now, message, &mut out);
         }
-        node.device.write_journals();
+        node.device.write_journals(clocks);
         node.received.extend(arrived.packets.into_iter().map(|packet| bytes[packet].to_vec()));
         self.post(to, &out);
     }

@@ -54,8 +54,12 @@ impl Interface {
                     tracing::info!(interface = name, "took over the interface that a tunnel left");
                     return Ok(taken_over);
                 }
-                // Made with one queue and wanted with several, say.
-                Err(error) => tracing::debug!(%error, interface = name, "what a tunnel left is of no use"),
+                // Made with one queue and wanted with several, or the other way round.
+                Err(error) if error.errno() == Some(Errno::EINVAL) => {
+                    tracing::info!(interface = name, "made anew: what a tunnel left has another number of queues");
+                }
+                // It stays, with what hangs on it, for when it is tried again.
+                Err(error) => return Err(error),
             }
         }
         match present {
@@ -91,6 +95,8 @@ impl Interface {
         let explained = |source| explain(name, source);
         let device = builder.mtu(mtu).build_sync().map_err(explained)?;
         let mut queues = vec![Queue::of(&device).map_err(explained)?];
+        // Before it has a second queue, or stays.
+        queues[0].own().map_err(explained)?;
         while queues.len() < lanes {
             queues.push(device.try_clone().and_then(|queue| Queue::of(&queue)).map_err(explained)?);
         }

@@ -1,7 +1,7 @@
 //! What tunnels left when they ended: TUN devices that nobody holds, with an address of the mesh.
 //!
 //! Such an interface keeps the mesh's route, so that nothing for the mesh leaves by the default route, in clear, while
-//! there is no tunnel. The next one takes it over.
+//! there is no tunnel (unless `ignore_routes_with_linkdown` says otherwise). The next one takes it over.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -9,10 +9,13 @@ use std::io;
 use ipnet::Ipv4Net;
 use nix::errno::Errno;
 use nix::ifaddrs::getifaddrs;
-use nix::net::if_::InterfaceFlags;
+use nix::net::if_::{InterfaceFlags, if_nametoindex};
+use rtnetlink::packet_route::RouteNetlinkMessage;
+use rtnetlink::packet_route::link::{LinkAttribute, LinkMessage};
 use servos_mesh::MeshAddress;
 use tun_rs::DeviceBuilder;
 
+use super::netlink;
 use super::queue::Queue;
 
 /// What has the name that is wanted.
@@ -36,8 +39,7 @@ pub(super) fn present(interface: &str, address: MeshAddress) -> io::Result<Prese
 pub(super) fn remove_others(interface: &str) -> io::Result<Vec<String>> {
     let mut removed = Vec::new();
     for (name, link) in links()? {
-        // One that is down has no route.
-        if name != interface && link.is_up && link.is_left() && !link.addresses.is_empty() && remove(&name).is_ok() {
+        if name != interface && link.is_left() && remove(&name).is_ok() {
             removed.push(name);
         }
     }
@@ -59,7 +61,9 @@ pub(super) fn remove(interface: &str) -> io::Result<()> {
         _ => Err(error),
     })?;
     // It goes with the last that holds it.
-    Queue::of(&held)?.set_stays(false)
+    Queue::of(&held)?.set_stays(false)?;
+    drop(held);
+    if if_nametoindex(interface).is_ok() { Err(Errno::EBUSY.into()) } else { Ok(()) }
 }
 
 /// What is known of an interface.
@@ -76,17 +80,19 @@ impl Link {
         if !self.is_left() {
             return Present::Others;
         }
-        let as_wanted = self.is_up && matches!(self.addresses[..], [only] if only.addr() == address.ipv4());
-        Present::Left { as_wanted }
+        let mut of_mesh = self.addresses.iter().filter(|network| is_of_mesh(network));
+        let is_one = of_mesh.next().is_some_and(|only| only.addr() == address.ipv4()) && of_mesh.next().is_none();
+        Present::Left { as_wanted: self.is_up && is_one }
     }
 
-    /// Nobody else gives an interface the prefix of a whole mesh. One without any address has nothing to lose.
+    /// Nobody else gives an interface the prefix of a whole mesh. Others may have given it more addresses.
     fn is_left(&self) -> bool {
-        let of_mesh = |network: &Ipv4Net| {
-            network.prefix_len() == MeshAddress::PREFIX_LENGTH && MeshAddress::try_from(network.addr()).is_ok()
-        };
-        !self.is_held && self.addresses.iter().all(of_mesh)
+        !self.is_held && self.addresses.iter().any(is_of_mesh)
     }
+}
+
+fn is_of_mesh(network: &Ipv4Net) -> bool {
+    network.prefix_len() == MeshAddress::PREFIX_LENGTH && MeshAddress::try_from(network.addr()).is_ok()
 }
 
 /// The interfaces of this namespace, by name.
@@ -102,7 +108,30 @@ fn links() -> io::Result<BTreeMap<String, Link>> {
             link.addresses.extend(Ipv4Net::with_netmask(address.ip(), mask.ip()));
         }
     }
+    for (name, link) in &mut links {
+        // Its flags say so of one that is up alone; of what is no tunnel's it is not asked.
+        if !link.is_held && link.addresses.iter().any(is_of_mesh) {
+            link.is_held = has_carrier(name).unwrap_or_else(|error| {
+                tracing::debug!(interface = name, %error, "it is not known whether somebody holds it");
+                false
+            });
+        }
+    }
     Ok(links)
+}
+
+/// Whether somebody holds the TUN device, be it up or not.
+fn has_carrier(interface: &str) -> io::Result<bool> {
+    let mut link = LinkMessage::default();
+    link.header.index = if_nametoindex(interface)?;
+    let Some(RouteNetlinkMessage::NewLink(link)) = netlink::ask(RouteNetlinkMessage::GetLink(link))? else {
+        return Ok(true);
+    };
+    let carrier = link.attributes.iter().find_map(|attribute| match attribute {
+        LinkAttribute::Carrier(carrier) => Some(*carrier != 0),
+        _ => None,
+    });
+    Ok(carrier.unwrap_or(true))
 }
 
 #[cfg(test)]
@@ -121,12 +150,12 @@ mod tests {
             (false, &["100.64.0.1/10"][..], Present::Left { as_wanted: true }),
             (false, &["100.64.0.2/10"], Present::Left { as_wanted: false }),
             (false, &["100.64.0.1/10", "100.64.0.2/10"], Present::Left { as_wanted: false }),
-            (false, &[], Present::Left { as_wanted: false }),
+            (false, &["100.64.0.1/10", "192.0.2.1/24", "100.64.9.9/32"], Present::Left { as_wanted: true }),
+            (false, &[], Present::Others),
             (true, &["100.64.0.1/10"], Present::Others),
             // Tailscale and NetBird have others of these addresses.
             (false, &["100.64.0.1/32"], Present::Others),
             (false, &["100.64.0.1/16"], Present::Others),
-            (false, &["100.64.0.1/10", "192.0.2.1/24"], Present::Others),
             (false, &["100.128.0.1/10"], Present::Others),
         ] {
             assert_eq!(link(is_held, addresses).judge(wanted), present, "{is_held} {addresses:?}");

@@ -17,6 +17,7 @@ mod codel;
 mod handshakes;
 mod interface;
 mod left;
+mod netlink;
 mod network_to_tun;
 mod queue;
 mod segments;
@@ -31,6 +32,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::sync::mpsc::{SyncSender, sync_channel};
 use std::thread::{self, JoinHandle};
+use std::time::{Instant, SystemTime};
 
 use arc_swap::ArcSwap;
 use parking_lot::Mutex;
@@ -205,13 +207,21 @@ fn remove_others(interface: &str) {
     }
 }
 
-/// Removes the interface if it is what a tunnel left that ended; whether it was.
-pub(crate) fn remove_left(interface: &str) -> Result<bool, TunnelError> {
+/// Removes what tunnels left that ended, under this name and others.
+pub(crate) fn remove_left(interface: &str) -> Result<(), TunnelError> {
+    remove_others(interface);
     let failed = |source| TunnelError::Remove { interface: interface.to_owned(), source };
     match left::present(interface, MeshAddress::FIRST).map_err(failed)? {
-        Present::Left { .. } => left::remove(interface).map_err(failed).map(|()| true),
-        Present::Nothing | Present::Others => Ok(false),
+        Present::Nothing => Ok(()),
+        Present::Left { .. } => left::remove(interface).map_err(failed),
+        Present::Others => Err(TunnelError::InterfaceInUse { interface: interface.to_owned() }),
     }
+}
+
+/// MTU of the interface that a tunnel left, bytes.
+pub(crate) fn left_mtu(interface: &str) -> Option<u16> {
+    let is_left = matches!(left::present(interface, MeshAddress::FIRST), Ok(Present::Left { .. }));
+    is_left.then(|| queue::mtu_of(interface).ok()).flatten()
 }
 
 /// Lets the calling thread go before the programs that use the tunnel: what they do not keep up with waits in their own
@@ -267,7 +277,7 @@ impl Drop for Userspace {
         network.backlog = None;
         join(&mut self.threads);
         // Of those that were answered last.
-        self.lanes[0].device.write_journals();
+        self.lanes[0].device.write_journals((Instant::now(), SystemTime::now()));
     }
 }
 

@@ -10,6 +10,7 @@ use std::sync::Arc;
 
 use nix::fcntl::{FcntlArg, FdFlag, OFlag, fcntl};
 use nix::libc;
+use nix::unistd::geteuid;
 use tun_rs::SyncDevice;
 
 use crate::offload::{Joinable, VirtioHeader};
@@ -17,6 +18,7 @@ use crate::offload::{Joinable, VirtioHeader};
 // Requests of `linux/if_tun.h` and `linux/sockios.h`.
 nix::ioctl_read_bad!(tun_get_interface, libc::TUNGETIFF, libc::ifreq);
 nix::ioctl_write_int_bad!(tun_set_offload, libc::TUNSETOFFLOAD);
+nix::ioctl_write_int_bad!(tun_set_owner, libc::TUNSETOWNER);
 nix::ioctl_write_int_bad!(tun_set_persistent, libc::TUNSETPERSIST);
 nix::ioctl_write_ptr_bad!(tun_set_header_size, libc::TUNSETVNETHDRSZ, libc::c_int);
 nix::ioctl_read_bad!(get_mtu, libc::SIOCGIFMTU, libc::ifreq);
@@ -82,6 +84,14 @@ impl Queue {
         Ok(name_in(&interface_of(&*self.file)?))
     }
 
+    /// Nobody but this user, and whoever may configure networks, can take hold of the interface: one without owner is
+    /// anybody's while nobody holds it, and one with several queues always.
+    pub(super) fn own(&self) -> io::Result<()> {
+        // SAFETY: the argument is a number.
+        unsafe { tun_set_owner(self.file.as_raw_fd(), geteuid().as_raw() as libc::c_int) }?;
+        Ok(())
+    }
+
     /// Whether the interface stays when its last queue is closed.
     pub(super) fn set_stays(&self, stays: bool) -> io::Result<()> {
         // SAFETY: the argument is a number.
@@ -91,16 +101,8 @@ impl Queue {
 
     /// The interface's MTU, bytes, if it is in this namespace.
     pub(super) fn mtu(&self) -> io::Result<u16> {
-        let mut request = no_request();
         // Asked each time: it may have been renamed.
-        request.ifr_name = interface_of(&*self.file)?.ifr_name;
-        // Any socket will do to ask.
-        let socket = UdpSocket::bind("127.0.0.1:0")?;
-        // SAFETY: the name ends within the structure, which the kernel fills in.
-        unsafe { get_mtu(socket.as_raw_fd(), &mut request) }?;
-        // SAFETY: SIOCGIFMTU answers with the MTU.
-        let mtu = unsafe { request.ifr_ifru.ifru_mtu };
-        u16::try_from(mtu).map_err(|_| io::ErrorKind::InvalidData.into())
+        mtu_by(interface_of(&*self.file)?)
     }
 
     /// What may be joined before it is written.
@@ -139,6 +141,27 @@ impl AsFd for Queue {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.file.as_fd()
     }
+}
+
+/// MTU of an interface, bytes.
+pub(super) fn mtu_of(interface: &str) -> io::Result<u16> {
+    let mut request = no_request();
+    // The rest stays zero, which ends it.
+    for (place, byte) in request.ifr_name[..libc::IFNAMSIZ - 1].iter_mut().zip(interface.bytes()) {
+        *place = byte as libc::c_char;
+    }
+    mtu_by(request)
+}
+
+/// MTU of the interface that is named.
+fn mtu_by(mut request: libc::ifreq) -> io::Result<u16> {
+    // Any socket will do to ask.
+    let socket = UdpSocket::bind("127.0.0.1:0")?;
+    // SAFETY: the name ends within the structure, which the kernel fills in.
+    unsafe { get_mtu(socket.as_raw_fd(), &mut request) }?;
+    // SAFETY: SIOCGIFMTU answers with the MTU.
+    let mtu = unsafe { request.ifr_ifru.ifru_mtu };
+    u16::try_from(mtu).map_err(|_| io::ErrorKind::InvalidData.into())
 }
 
 /// What the kernel says of the interface of a queue: its name, and flags.

@@ -11,12 +11,10 @@ use std::fs;
 use std::io;
 
 use nix::net::if_::if_nametoindex;
-use rtnetlink::packet_core::{NLM_F_ACK, NLM_F_REQUEST, NetlinkMessage, NetlinkPayload};
 use rtnetlink::packet_route::RouteNetlinkMessage;
 use rtnetlink::packet_route::link::{LinkAttribute, LinkMessage};
-use rtnetlink::sys::protocols::NETLINK_ROUTE;
-use rtnetlink::sys::{Socket, SocketAddr};
 
+use super::netlink;
 use crate::device::packets::message_length;
 use crate::limits::{MAX_UDP_PAYLOAD, MAX_UDP_SEGMENTS};
 
@@ -61,21 +59,7 @@ fn set(interface: &str, segments: u32) -> io::Result<()> {
     let mut link = LinkMessage::default();
     link.header.index = if_nametoindex(interface)?;
     link.attributes.push(LinkAttribute::GsoMaxSegs(segments));
-    let mut request = NetlinkMessage::from(RouteNetlinkMessage::SetLink(link));
-    request.header.flags = NLM_F_REQUEST | NLM_F_ACK;
-    request.finalize();
-    let mut bytes = vec![0; request.buffer_len()];
-    request.serialize(&mut bytes);
-    let socket = Socket::new(NETLINK_ROUTE)?;
-    // The kernel has answered when the request is sent; a thread of packets waits for nothing else.
-    socket.set_non_blocking(true)?;
-    socket.send_to(&bytes, &SocketAddr::new(0, 0), 0)?;
-    let (answer, _) = socket.recv_from_full()?;
-    let answer = NetlinkMessage::<RouteNetlinkMessage>::deserialize(&answer);
-    match answer.map_err(io::Error::other)?.payload {
-        NetlinkPayload::Error(error) if error.code.is_some() => Err(error.to_io()),
-        _ => Ok(()),
-    }
+    netlink::ask(RouteNetlinkMessage::SetLink(link)).map(drop)
 }
 
 #[cfg(test)]

@@ -1,7 +1,7 @@
 //! The thread that calls the device when something is due, or to be written down; asleep while nothing is.
 
 use std::os::fd::AsFd;
-use std::time::Instant;
+use std::time::{Instant, SystemTime};
 
 use nix::poll::PollFlags;
 
@@ -24,6 +24,6 @@ pub(super) fn run(lane: &Lane) {
         lane.device.handle_timeout(Instant::now(), &mut out);
         lane.send(&out);
         out.clear();
-        lane.device.write_journals();
+        lane.device.write_journals((Instant::now(), SystemTime::now()));
     }
 }
