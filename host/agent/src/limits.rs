@@ -36,6 +36,9 @@ pub const APPLY_BACKOFF: (Duration, Duration) = (Duration::from_millis(500), Dur
 /// Before what a start needs beyond the tunnel is tried again.
 pub const PREPARE_PAUSE: Duration = Duration::from_secs(5);
 
+/// How much longer systemd is asked to wait for a start that is tried again, µs: well beyond one more try.
+pub const START_EXTENSION_MICROS: u32 = 60_000_000;
+
 /// How long a start waits for the MTU of the way out: a name server that answers does so in a tenth of it.
 pub const MTU_PATIENCE: Duration = Duration::from_millis(500);
 

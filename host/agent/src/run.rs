@@ -34,7 +34,7 @@ use crate::kept_state::KeptState;
 use crate::key_files;
 use crate::key_ring::KeyRing;
 use crate::key_rotation::{KeyRotation, first_keys};
-use crate::limits::PREPARE_PAUSE;
+use crate::limits::{PREPARE_PAUSE, START_EXTENSION_MICROS};
 use crate::paths::Paths;
 use crate::poll::Poller;
 use crate::report::Reporter;
@@ -221,6 +221,8 @@ async fn prepare_patiently(settings: &Settings, identity: &Identity, credential:
             Ok(prepared) => return prepared,
             Err(problem) => error!(problem = format!("{problem:#}"), "the tunnel is up, but nothing else; tried again"),
         }
+        // A start that takes too long would be ended, and the tunnel with it.
+        let _ = sd_notify::notify(false, &[sd_notify::NotifyState::ExtendTimeoutUsec(START_EXTENSION_MICROS)]);
         tokio::time::sleep(PREPARE_PAUSE).await;
     }
 }

@@ -47,8 +47,8 @@ impl Interface {
     /// go by it, and whatever others hung on it.
     pub(super) fn create(name: &str, address: MeshAddress, mtu: u16, lanes: usize) -> Result<Self, TunnelError> {
         check_name(name)?;
-        let present = left::present(name, address).map_err(|source| explain(name, source))?;
-        if present == (Present::Left { as_wanted: true }) {
+        let present = left::present(name).map_err(|source| explain(name, source))?;
+        if present == Present::Left(Some(address)) {
             match builder(name, lanes).and_then(|builder| Self::build(name, mtu, builder.enable(true), lanes)) {
                 Ok(taken_over) => {
                     tracing::info!(interface = name, "took over the interface that a tunnel left");
@@ -64,8 +64,8 @@ impl Interface {
         }
         match present {
             Present::Nothing => {}
-            Present::Left { .. } if left::remove(name).is_ok() => {}
-            Present::Left { .. } | Present::Others => {
+            Present::Left(_) if left::remove(name).is_ok() => {}
+            Present::Left(_) | Present::Others => {
                 return Err(TunnelError::InterfaceInUse { interface: name.to_owned() });
             }
         }

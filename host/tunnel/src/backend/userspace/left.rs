@@ -22,17 +22,15 @@ use super::queue::Queue;
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Present {
     Nothing,
-    /// What a tunnel left; whether it has the address that is wanted, and no other.
-    Left {
-        as_wanted: bool,
-    },
+    /// What a tunnel left; with its address of the mesh, if it is up and has no other of a mesh.
+    Left(Option<MeshAddress>),
     /// Somebody holds it, or it is none of ours.
     Others,
 }
 
-/// What is there under the name `interface`, where one with `address` is wanted.
-pub(super) fn present(interface: &str, address: MeshAddress) -> io::Result<Present> {
-    Ok(links()?.get(interface).map_or(Present::Nothing, |link| link.judge(address)))
+/// What is there under the name `interface`.
+pub(super) fn present(interface: &str) -> io::Result<Present> {
+    Ok(links()?.get(interface).map_or(Present::Nothing, Link::judge))
 }
 
 /// Removes what tunnels left under other names than `interface`: each has the route of the whole mesh. Says which.
@@ -76,23 +74,25 @@ struct Link {
 }
 
 impl Link {
-    fn judge(&self, address: MeshAddress) -> Present {
+    fn judge(&self) -> Present {
         if !self.is_left() {
             return Present::Others;
         }
-        let mut of_mesh = self.addresses.iter().filter(|network| is_of_mesh(network));
-        let is_one = of_mesh.next().is_some_and(|only| only.addr() == address.ipv4()) && of_mesh.next().is_none();
-        Present::Left { as_wanted: self.is_up && is_one }
+        let mut of_mesh = self.of_mesh();
+        let only = of_mesh.next().filter(|_| self.is_up && of_mesh.next().is_none());
+        Present::Left(only)
     }
 
-    /// Nobody else gives an interface the prefix of a whole mesh. Others may have given it more addresses.
+    /// Others may have given it more addresses.
     fn is_left(&self) -> bool {
-        !self.is_held && self.addresses.iter().any(is_of_mesh)
+        !self.is_held && self.of_mesh().next().is_some()
     }
-}
 
-fn is_of_mesh(network: &Ipv4Net) -> bool {
-    network.prefix_len() == MeshAddress::PREFIX_LENGTH && MeshAddress::try_from(network.addr()).is_ok()
+    /// Its addresses with the prefix of a whole mesh, which nobody else gives an interface.
+    fn of_mesh(&self) -> impl Iterator<Item = MeshAddress> {
+        let whole = self.addresses.iter().filter(|network| network.prefix_len() == MeshAddress::PREFIX_LENGTH);
+        whole.filter_map(|network| network.addr().try_into().ok())
+    }
 }
 
 /// The interfaces of this namespace, by name.
@@ -110,7 +110,7 @@ fn links() -> io::Result<BTreeMap<String, Link>> {
     }
     for (name, link) in &mut links {
         // Its flags say so of one that is up alone; of what is no tunnel's it is not asked.
-        if !link.is_held && link.addresses.iter().any(is_of_mesh) {
+        if link.is_left() {
             link.is_held = has_carrier(name).unwrap_or_else(|error| {
                 tracing::debug!(interface = name, %error, "it is not known whether somebody holds it");
                 false
@@ -145,12 +145,11 @@ mod tests {
 
     #[test]
     fn what_is_left_has_the_prefix_of_a_mesh_and_nobody_who_holds_it() {
-        let wanted: MeshAddress = "100.64.0.1".parse().expect("an address");
+        let left = |address: &str| Present::Left(Some(address.parse().expect("an address")));
         for (is_held, addresses, present) in [
-            (false, &["100.64.0.1/10"][..], Present::Left { as_wanted: true }),
-            (false, &["100.64.0.2/10"], Present::Left { as_wanted: false }),
-            (false, &["100.64.0.1/10", "100.64.0.2/10"], Present::Left { as_wanted: false }),
-            (false, &["100.64.0.1/10", "192.0.2.1/24", "100.64.9.9/32"], Present::Left { as_wanted: true }),
+            (false, &["100.64.0.1/10"][..], left("100.64.0.1")),
+            (false, &["100.64.0.1/10", "100.64.0.2/10"], Present::Left(None)),
+            (false, &["100.64.0.1/10", "192.0.2.1/24", "100.64.9.9/32"], left("100.64.0.1")),
             (false, &[], Present::Others),
             (true, &["100.64.0.1/10"], Present::Others),
             // Tailscale and NetBird have others of these addresses.
@@ -158,9 +157,9 @@ mod tests {
             (false, &["100.64.0.1/16"], Present::Others),
             (false, &["100.128.0.1/10"], Present::Others),
         ] {
-            assert_eq!(link(is_held, addresses).judge(wanted), present, "{is_held} {addresses:?}");
+            assert_eq!(link(is_held, addresses).judge(), present, "{is_held} {addresses:?}");
         }
         let down = Link { is_up: false, ..link(false, &["100.64.0.1/10"]) };
-        assert_eq!(down.judge(wanted), Present::Left { as_wanted: false }, "its routes are gone");
+        assert_eq!(down.judge(), Present::Left(None), "its routes are gone");
     }
 }

@@ -45,7 +45,6 @@ use interface::Interface;
 pub use interface::InterfaceSource;
 use left::Present;
 use queue::Queue;
-use servos_mesh::MeshAddress;
 pub(crate) use signal::{Signal, wait};
 use sockets::Sockets;
 
@@ -211,16 +210,16 @@ fn remove_others(interface: &str) {
 pub(crate) fn remove_left(interface: &str) -> Result<(), TunnelError> {
     remove_others(interface);
     let failed = |source| TunnelError::Remove { interface: interface.to_owned(), source };
-    match left::present(interface, MeshAddress::FIRST).map_err(failed)? {
+    match left::present(interface).map_err(failed)? {
         Present::Nothing => Ok(()),
-        Present::Left { .. } => left::remove(interface).map_err(failed),
+        Present::Left(_) => left::remove(interface).map_err(failed),
         Present::Others => Err(TunnelError::InterfaceInUse { interface: interface.to_owned() }),
     }
 }
 
 /// MTU of the interface that a tunnel left, bytes.
 pub(crate) fn left_mtu(interface: &str) -> Option<u16> {
-    let is_left = matches!(left::present(interface, MeshAddress::FIRST), Ok(Present::Left { .. }));
+    let is_left = matches!(left::present(interface), Ok(Present::Left(_)));
     is_left.then(|| queue::mtu_of(interface).ok()).flatten()
 }
 
