@@ -18,6 +18,7 @@ use anyhow::{Context, Result};
 use serde::Serialize;
 
 use self::spread::Spread;
+use crate::interrupt;
 use crate::mesh::{MeshLab, Server};
 
 /// What one thing came to for us and for a peer.
@@ -50,15 +51,24 @@ impl Comparison {
 
 /// Runs all benchmarks. 0: all could be measured.
 pub fn main(json: bool) -> ExitCode {
-    match measure() {
-        Ok(figures) => {
-            if json {
-                println!("{}", serde_json::json!({ "figures": figures }));
-            } else {
-                figures.iter().for_each(print);
-            }
-            ExitCode::SUCCESS
+    finish(|| {
+        let figures = measure()?;
+        if json {
+            println!("{}", serde_json::json!({ "figures": figures }));
+        } else {
+            figures.iter().for_each(print);
         }
+        Ok(())
+    })
+}
+
+/// Runs a benchmark to its end, or to the signal that ends it: then its laboratory is tidied up, too.
+fn finish(run: impl FnOnce() -> Result<()>) -> ExitCode {
+    if let Err(error) = interrupt::note_signals() {
+        eprintln!("servos-bench: Ctrl-C will not tidy up: {error}");
+    }
+    match run() {
+        Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("servos-bench: {error:#}");
             ExitCode::FAILURE

@@ -19,8 +19,9 @@ use self::calls::Calls;
 use self::dns::Names;
 use self::figure::{FIGURES, PEERS};
 use crate::bench::machine_kind::machine;
-use crate::bench::report;
 use crate::bench::results::Results;
+use crate::bench::{finish, report};
+use crate::interrupt;
 
 /// What is asked for.
 #[derive(Clone, Copy, Debug, Default)]
@@ -46,13 +47,10 @@ const QUICK: Pace = Pace { rounds: 1, calls: Duration::from_millis(50), dns_seco
 
 /// Measures, and prints what it found. 0: calls and loading could be measured.
 pub fn main(options: Options) -> ExitCode {
-    match measure(if options.quick { QUICK } else { WHOLE }).map(|results| show(&results, options)) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("servos-bench: {error:#}");
-            ExitCode::FAILURE
-        }
-    }
+    finish(|| {
+        show(&measure(if options.quick { QUICK } else { WHOLE })?, options);
+        Ok(())
+    })
 }
 
 fn measure(pace: Pace) -> Result<Results> {
@@ -64,6 +62,7 @@ fn measure(pace: Pace) -> Result<Results> {
     let mut names = Names::new(mesh).map_err(|error| results.leave_out(format!("DNS: {error:#}"))).ok();
     for round in 1..=pace.rounds {
         eprintln!("round {round} of {}", pace.rounds);
+        interrupt::check()?;
         calls.measure(pace.calls, &mut results)?;
         loading::instantiation(pace.calls, &mut results)?;
         loading::bundle(&mut results)?;

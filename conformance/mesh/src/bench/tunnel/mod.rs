@@ -24,8 +24,9 @@ use self::device::Device;
 use self::figure::{FIGURES, OURS, PEERS, SEALING};
 use self::flood::Flood;
 use crate::bench::machine_kind::machine;
-use crate::bench::report;
 use crate::bench::results::Results;
+use crate::bench::{finish, report};
+use crate::interrupt;
 
 /// What is asked for.
 #[derive(Clone, Copy, Debug, Default)]
@@ -86,13 +87,7 @@ const QUICK: Pace = Pace {
 
 /// Measures, and prints what it found. 0: ours could be measured.
 pub fn main(options: Options) -> ExitCode {
-    match measure(options).and_then(|results| show(&results, options)) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("servos-bench: {error:#}");
-            ExitCode::FAILURE
-        }
-    }
+    finish(|| show(&measure(options)?, options))
 }
 
 fn measure(options: Options) -> Result<Results> {
@@ -109,14 +104,12 @@ fn measure(options: Options) -> Result<Results> {
             compare(device, pace, &mut results)?;
             if round <= pace.flood_rounds {
                 // A bed of its own: a flood may leave a device in a state that no other figure should see.
-                note(device.name, "flood", &mut results, |results| flood::measure(device, pace.flood, results));
+                note(device.name, "flood", &mut results, |results| flood::measure(device, pace.flood, results))?;
             }
         }
     }
     eprintln!("4,194,302 known peers");
-    if let Err(error) = large::measure(pace.large_rounds, pace.idle, &mut results) {
-        results.leave_out(format!("4,194,302 known peers: {error:#}"));
-    }
+    note(OURS, "4,194,302 known peers", &mut results, |results| large::measure(pace.large_rounds, pace.idle, results))?;
     Ok(results)
 }
 
@@ -130,28 +123,38 @@ fn floor(results: &mut Results) -> Result<()> {
 
 /// All figures of one device but the flood's.
 ///
-/// What cannot be measured is left out with the reason; only a device of ours that does not even start is an error.
+/// What cannot be measured is left out with the reason; only a device of ours that does not even start, or a signal to
+/// end, is an error.
 fn compare(device: &Device, pace: &Pace, results: &mut Results) -> Result<()> {
     let name = device.name;
     let bed = match Bed::new(device) {
         Err(error) if name == OURS => return Err(error).context("ours cannot be measured"),
         Err(error) => {
+            interrupt::check()?;
             results.leave_out(format!("{name}: {error:#}"));
             return Ok(());
         }
         Ok(bed) => bed,
     };
-    note(name, "idle echo", results, |results| echo::measure_idle(&bed, name, pace.echo_millis, results));
-    note(name, "streams", results, |results| stream::measure(&bed, name, pace.stream_seconds, results));
-    note(name, "small packets", results, |results| packets::measure(&bed, name, pace.packets_millis, results));
-    note(name, "loaded echo", results, |results| echo::measure_loaded(&bed, name, pace.echo_millis, results));
-    Ok(())
+    note(name, "idle echo", results, |results| echo::measure_idle(&bed, name, pace.echo_millis, results))?;
+    note(name, "streams", results, |results| stream::measure(&bed, name, pace.stream_seconds, results))?;
+    note(name, "small packets", results, |results| packets::measure(&bed, name, pace.packets_millis, results))?;
+    note(name, "loaded echo", results, |results| echo::measure_loaded(&bed, name, pace.echo_millis, results))
 }
 
-fn note(device: &str, what: &str, results: &mut Results, measure: impl FnOnce(&mut Results) -> Result<()>) {
-    if let Err(error) = measure(results) {
+/// Measures, and notes why that cannot be. An error is a signal to end.
+fn note(
+    device: &str,
+    what: &str,
+    results: &mut Results,
+    measure: impl FnOnce(&mut Results) -> Result<()>,
+) -> Result<()> {
+    let outcome = measure(results);
+    interrupt::check()?;
+    if let Err(error) = outcome {
         results.leave_out(format!("{device}, {what}: {error:#}"));
     }
+    Ok(())
 }
 
 fn show(results: &Results, options: Options) -> Result<()> {
