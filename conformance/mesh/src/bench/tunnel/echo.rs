@@ -20,20 +20,35 @@ const FIRSTS: usize = 9;
 /// Between two of them: some devices refuse a peer's initiation within 20 ms of its last.
 const BETWEEN_FIRSTS: Duration = Duration::from_millis(50);
 
-pub(super) fn measure_idle(bed: &Bed, device: &'static str, millis: u32, results: &mut Results) -> Result<()> {
+/// What a round asks for: so often, each time for so many milliseconds. The last hundredth differs much from one time to
+/// the next.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Echoes {
+    pub(super) times: usize,
+    pub(super) millis: u32,
+}
+
+pub(super) fn measure_idle(bed: &Bed, device: &'static str, echoes: Echoes, results: &mut Results) -> Result<()> {
     let first = first(bed)?;
-    let (_server, echoes) = echo(bed, millis)?;
-    results.add(FIRST_PACKET, device, (first - number(&echoes, "p50_us")?) / 1_000.0);
-    results.add(ECHO_IDLE_P50, device, number(&echoes, "p50_us")?);
-    results.add(ECHO_IDLE_P99, device, number(&echoes, "p99_us")?);
+    for time in 0..echoes.times {
+        let (_server, answer) = echo(bed, echoes.millis)?;
+        let typical = number(&answer, "p50_us")?;
+        if time == 0 {
+            results.add(FIRST_PACKET, device, (first - typical) / 1_000.0);
+        }
+        results.add(ECHO_IDLE_P50, device, typical);
+        results.add(ECHO_IDLE_P99, device, number(&answer, "p99_us")?);
+    }
     Ok(())
 }
 
-pub(super) fn measure_loaded(bed: &Bed, device: &'static str, millis: u32, results: &mut Results) -> Result<()> {
+pub(super) fn measure_loaded(bed: &Bed, device: &'static str, echoes: Echoes, results: &mut Results) -> Result<()> {
     let _load = Load::start(bed)?;
-    let (_server, echoes) = echo(bed, millis)?;
-    results.add(ECHO_LOADED_P50, device, number(&echoes, "p50_us")?);
-    results.add(ECHO_LOADED_P99, device, number(&echoes, "p99_us")?);
+    for _ in 0..echoes.times {
+        let (_server, answer) = echo(bed, echoes.millis)?;
+        results.add(ECHO_LOADED_P50, device, number(&answer, "p50_us")?);
+        results.add(ECHO_LOADED_P99, device, number(&answer, "p99_us")?);
+    }
     Ok(())
 }
 

@@ -21,6 +21,7 @@ use serde_json::json;
 
 use self::bed::Bed;
 use self::device::Device;
+use self::echo::Echoes;
 use self::figure::{FIGURES, OURS, PEERS, SEALING};
 use self::flood::Flood;
 use crate::bench::machine_kind::machine;
@@ -54,19 +55,19 @@ struct Pace {
     /// Rounds with four million peers.
     large_rounds: usize,
     stream_seconds: u32,
-    echo_millis: u32,
+    echoes: Echoes,
     packets_millis: u32,
     flood: Flood,
     idle: Duration,
 }
 
-/// A quarter of an hour, and more where a peer does not answer.
+/// Some twenty minutes, and more where a peer does not answer.
 const WHOLE: Pace = Pace {
     rounds: 3,
     flood_rounds: 1,
     large_rounds: 1,
     stream_seconds: 4,
-    echo_millis: 2_000,
+    echoes: Echoes { times: 3, millis: 2_000 },
     packets_millis: 800,
     // A million in all while four streams run.
     flood: Flood { rate: 50_000, different: 5_000, seconds: 5 },
@@ -79,7 +80,7 @@ const QUICK: Pace = Pace {
     flood_rounds: 1,
     large_rounds: 1,
     stream_seconds: 2,
-    echo_millis: 800,
+    echoes: Echoes { times: 1, millis: 800 },
     packets_millis: 400,
     flood: Flood { rate: 20_000, different: 500, seconds: 1 },
     idle: Duration::from_secs(10),
@@ -136,10 +137,10 @@ fn compare(device: &Device, pace: &Pace, results: &mut Results) -> Result<()> {
         }
         Ok(bed) => bed,
     };
-    note(name, "idle echo", results, |results| echo::measure_idle(&bed, name, pace.echo_millis, results))?;
+    note(name, "idle echo", results, |results| echo::measure_idle(&bed, name, pace.echoes, results))?;
     note(name, "streams", results, |results| stream::measure(&bed, name, pace.stream_seconds, results))?;
     note(name, "small packets", results, |results| packets::measure(&bed, name, pace.packets_millis, results))?;
-    note(name, "loaded echo", results, |results| echo::measure_loaded(&bed, name, pace.echo_millis, results))
+    note(name, "loaded echo", results, |results| echo::measure_loaded(&bed, name, pace.echoes, results))
 }
 
 /// Measures, and notes why that cannot be. An error is a signal to end.

@@ -98,7 +98,7 @@ fn seal(key: &[u8; 32], counter: u64, text: &mut [u8]) -> [u8; TAG] {
 #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512ifma")]
 fn open(key: &[u8; 32], counter: u64, text: &mut [u8], tag: &[u8; TAG]) -> bool {
     let stream = Stream::new(key, counter, text.len());
-    let is_right = poly1305::tag(stream.one_time_key(), text).ct_eq(tag).into();
+    let is_right = is_same(&poly1305::tag(stream.one_time_key(), text), tag);
     if is_right {
         stream.cover(text);
     }
@@ -121,7 +121,7 @@ fn open_several(key: &[u8; 32], counters: &[u64], texts: &mut [&mut [u8]], tags:
     let mut streams = Streams::new(key, counters, length);
     let ours = tags_of(&streams.one_time_keys(), texts);
     for (is_right, (ours, tag)) in are_right.iter_mut().zip(ours.iter().zip(tags)) {
-        *is_right = ours.ct_eq(tag).into();
+        *is_right = is_same(ours, tag);
     }
     if !are_right[..texts.len()].contains(&false) {
         streams.cover(texts);
@@ -133,6 +133,12 @@ fn open_several(key: &[u8; 32], counters: &[u64], texts: &mut [&mut [u8]], tags:
         }
     }
     are_right
+}
+
+/// Compares in one go, in constant time; byte by byte took a hundredth of a receiver's work.
+#[inline]
+fn is_same(ours: &[u8; TAG], tag: &[u8; TAG]) -> bool {
+    u128::from_ne_bytes(*ours).ct_eq(&u128::from_ne_bytes(*tag)).into()
 }
 
 /// The tags of texts of one length, eight at most, with their one-time keys.
