@@ -62,12 +62,12 @@ fn measure(pace: Pace) -> Result<Results> {
     let mut names = Names::new(mesh).map_err(|error| results.leave_out(format!("DNS: {error:#}"))).ok();
     for round in 1..=pace.rounds {
         eprintln!("round {round} of {}", pace.rounds);
-        interrupt::check()?;
         calls.measure(pace.calls, &mut results)?;
         loading::instantiation(pace.calls, &mut results)?;
         loading::bundle(&mut results)?;
         // What fails once would fail in each round.
         let asked = names.as_ref().map(|names| names.measure(pace.dns_seconds, &mut results));
+        interrupt::check()?;
         if let Some(Err(error)) = asked {
             results.leave_out(format!("DNS: {error:#}"));
             names = None;
