@@ -12,8 +12,8 @@ use chacha20poly1305::XChaCha20Poly1305;
 use chacha20poly1305::aead::{Aead as _, KeyInit as _, Payload};
 use proptest::prelude::*;
 use servos_mesh::Link;
-use servos_tunnel::device::{DatagramBatch, Endpoint};
-use servos_tunnel::limits::{KEEPALIVE_TIMEOUT, Limits, MIN_MTU, REKEY_JITTER, REKEY_TIMEOUT};
+use servos_tunnel::device::{Arrived, DatagramBatch, Endpoint};
+use servos_tunnel::limits::{KEEPALIVE_TIMEOUT, Limits, MIN_MTU, REKEY_JITTER, REKEY_TIMEOUT, SOURCE_COOKIES_A_SECOND};
 use servos_tunnel::offload::{VirtioHeader, Whole};
 use servos_tunnel::{Device, TunnelEvent};
 use support::{Datagram, MTU, Server, Weather, World, limits, packet_of, table, tally};
@@ -155,6 +155,38 @@ fn a_cookie_is_asked_for_under_load_and_opens_the_door() {
     assert!(world.nodes[1].device.sessions().is_empty(), "no session without a cookie");
     world.seconds(6);
     assert_eq!(world.nodes[1].marks(), [5]);
+}
+
+#[test]
+fn a_flood_is_refused_before_it_is_handed_on_and_whoever_has_a_cookie_gets_through() {
+    // Longer than an initiation waits for its answer.
+    const SECONDS: usize = 8;
+    let mut world = World::with_limits(2, Limits { handshakes_a_second: 10, ..limits() });
+    world.send(0, 1, 1);
+    let initiation = world.seen[0].clone();
+    // From elsewhere, a thousand times a second.
+    let flood = Endpoint::received(SocketAddr::from(([198, 51, 100, 9], 1_234)), None);
+    let mut handed_on = 0;
+    for second in 0..SECONDS {
+        for _ in 0..1_000 {
+            let (mut arrived, mut out) = (Arrived::default(), DatagramBatch::default());
+            let (device, mut bytes) = (&world.nodes[1].device, initiation.bytes.clone());
+            device.handle_datagrams(world.now, flood, &mut bytes, 148, 0, &mut arrived, &mut out);
+            for message in &arrived.handshakes {
+                device.handle_handshake(world.now, message, &mut out);
+            }
+            handed_on += arrived.handshakes.len();
+        }
+        if second == SECONDS - 1 {
+            world.send(0, 1, 2);
+        }
+        world.run(Duration::from_millis(1_000));
+    }
+    assert_eq!(world.nodes[1].marks(), [1, 2]);
+    let most = 10 + SECONDS * usize::from(SOURCE_COOKIES_A_SECOND);
+    assert!((100..=most).contains(&handed_on), "{handed_on} of {}", SECONDS * 1_000);
+    let counters = world.nodes[1].device.counters();
+    assert!(counters.drops.too_many_handshakes >= (SECONDS * 1_000 - most) as u64, "{counters:?}");
 }
 
 /// A peer under load asks for one in place of reading our response, as the kernel does.

@@ -84,6 +84,9 @@ impl Device {
                         arrived.packets.extend(packet.map(|packet| shifted(packet, here + nth * stride)));
                         continue;
                     }
+                    Some(Message::Initiation) if self.common.own.load().guard.sheds(now, source.to, datagram) => {
+                        drops.too_many_handshakes.one();
+                    }
                     Some(_) => arrived.handshakes.extend(HandshakeMessage::of(source, datagram)),
                     None => drops.malformed.one(),
                 }

@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 use parking_lot::Mutex;
 use servos_mesh::PublicKey;
 
-use super::macs::{MAC, MacKeys, is_mac2_right, mac};
+use super::macs::{MAC, MacKeys, is_mac2_right, lacks_mac2, mac};
 use super::message::COOKIE;
 use crate::limits::{
     COOKIE_COUNTERS, HANDSHAKE_SOURCES, SOURCE_BURST, SOURCE_COOKIES_A_SECOND, SOURCE_HANDSHAKES_A_SECOND,
@@ -112,12 +112,27 @@ impl Guard {
         self.addressed(message).is_some()
     }
 
+    /// Whether an initiation could only be refused, told without a hash of it: there are too many, it brings no cookie, and
+    /// its source has had all those that it gets in this second. It is counted then, whatever its first MAC.
+    pub(crate) fn sheds(&self, now: Instant, source: SocketAddr, message: &[u8]) -> bool {
+        if !lacks_mac2(message) {
+            return false;
+        }
+        let mut load = self.load.lock();
+        load.begin_second(now, self.limit);
+        let sheds = load.is_heavy(self.limit) && !load.cookies.has_left(Source::of(source.ip()));
+        load.arrived = load.arrived.saturating_add(u32::from(sheds));
+        sheds
+    }
+
     /// Judges an initiation before any curve is computed.
     pub(crate) fn admit(&self, now: Instant, source: SocketAddr, message: &[u8]) -> Admission {
         let Some((addressed, keys)) = self.addressed(message) else { return Admission::WrongMac };
         let mut load = self.load.lock();
-        load.count(now, self.limit);
-        if !load.was_loaded && load.arrived <= self.limit {
+        load.begin_second(now, self.limit);
+        let is_heavy = load.is_heavy(self.limit);
+        load.arrived = load.arrived.saturating_add(1);
+        if !is_heavy {
             load.granted += 1;
             return Admission::Granted(addressed);
         }
@@ -151,8 +166,8 @@ impl Guard {
 }
 
 impl Load {
-    /// Counts an arrival in its second.
-    fn count(&mut self, now: Instant, limit: u32) {
+    /// Begins another second if the last is over.
+    fn begin_second(&mut self, now: Instant, limit: u32) {
         let seconds = now.saturating_duration_since(self.since).as_secs();
         if seconds > 0 {
             self.was_loaded = seconds == 1 && self.arrived > limit;
@@ -161,7 +176,11 @@ impl Load {
             self.granted = 0;
             self.cookies.counts.fill(0);
         }
-        self.arrived = self.arrived.saturating_add(1);
+    }
+
+    /// Whether as many came as are granted without a cookie, in this second or the one before.
+    fn is_heavy(&self, limit: u32) -> bool {
+        self.was_loaded || self.arrived >= limit
     }
 
     fn cookie(&mut self, now: Instant, source: SocketAddr) -> [u8; MAC] {
@@ -194,12 +213,20 @@ impl Load {
 }
 
 impl CookiesSent {
+    fn has_left(&self, source: Source) -> bool {
+        self.counts[self.counter_of(source)] < SOURCE_COOKIES_A_SECOND
+    }
+
     /// Counts one, unless there were too many.
     fn allow(&mut self, source: Source) -> bool {
-        let at = self.hasher.hash_one(source) as usize % self.counts.len();
+        let at = self.counter_of(source);
         let allowed = self.counts[at] < SOURCE_COOKIES_A_SECOND;
         self.counts[at] += u8::from(allowed);
         allowed
+    }
+
+    fn counter_of(&self, source: Source) -> usize {
+        self.hasher.hash_one(source) as usize % self.counts.len()
     }
 }
 
@@ -311,6 +338,43 @@ mod tests {
         let others: usize = (2..252).map(|host| cookies(later, host, 1)).sum();
         assert!(others > 240, "{others}");
         assert_eq!(cookies(later + Duration::from_secs(1), 1, 1_000), most, "each second anew");
+    }
+
+    #[test]
+    fn what_could_only_be_refused_is_shed_and_nothing_else() {
+        let now = Instant::now();
+        let (_, guard, mut flood) = guarded(now);
+        let message = stamped(&mut flood, now);
+        for _ in 0..LIMIT {
+            assert!(!guard.sheds(now, from(1), &message), "as many as may come");
+            assert_eq!(guard.admit(now, from(1), &message), GRANTED);
+        }
+        for _ in 0..SOURCE_COOKIES_A_SECOND {
+            assert!(!guard.sheds(now, from(1), &message), "a cookie is left");
+            assert!(matches!(guard.admit(now, from(1), &message), Admission::Cookie(_)));
+        }
+        assert!(guard.sheds(now, from(1), &message));
+        assert_eq!(guard.admit(now, from(1), &message), Admission::TooMany, "nothing would have come of it");
+        assert!(!guard.sheds(now, from(2), &message), "another's cookies");
+        let mut with_cookie = message;
+        with_cookie[INITIATION - 1] = 1;
+        assert!(!guard.sheds(now, from(1), &with_cookie), "it may have a good one");
+
+        // What is shed counts: no more than the cookies of a second are looked at as long as the flood lasts.
+        let mut looked_at = 0;
+        for second in 1..5 {
+            let later = now + Duration::from_secs(second);
+            for _ in 0..1_000 {
+                if !guard.sheds(later, from(1), &message) {
+                    assert!(matches!(guard.admit(later, from(1), &message), Admission::Cookie(_)));
+                    looked_at += 1;
+                }
+            }
+        }
+        assert_eq!(looked_at, 4 * usize::from(SOURCE_COOKIES_A_SECOND));
+        let calm = now + Duration::from_secs(7);
+        assert!(!guard.sheds(calm, from(1), &message));
+        assert_eq!(guard.admit(calm, from(1), &message), GRANTED);
     }
 
     #[test]

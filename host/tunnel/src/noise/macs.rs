@@ -61,6 +61,11 @@ impl MacKeys {
     }
 }
 
+/// Whether a handshake message has no second MAC: zeros stand in its place (§5.4.4).
+pub(super) fn lacks_mac2(message: &[u8]) -> bool {
+    message.ends_with(&[0; MAC])
+}
+
 /// Whether the second MAC of a handshake message is right for a cookie.
 pub(super) fn is_mac2_right(cookie: &[u8; MAC], message: &[u8]) -> bool {
     let Some((body, mac2)) = message.split_last_chunk::<MAC>() else { return false };
