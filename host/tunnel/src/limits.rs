@@ -156,8 +156,7 @@ pub const BATCHES_IN_A_ROW: usize = 8;
 /// (`net.ipv4.tcp_wmem`), so that a burst loses nothing.
 pub const BACKLOG_BYTES: usize = 4 << 20;
 
-/// Packets that wait to be sealed, each in a buffer of 64 KiB that is resident as far as it was ever filled. Others wait in
-/// the kernel.
+/// Packets that wait to be sealed. Others wait in the kernel.
 pub const BACKLOG_PACKETS: usize = 128;
 
 /// Flows that are told apart while they wait; more share by chance (RFC 8290 §5.2.4 has as many).

@@ -21,12 +21,14 @@ use crate::offload::VirtioHeader;
 /// Bytes of the longest packet that the kernel hands over before segmentation, with its offload header.
 const UNSEGMENTED: usize = 65_535 + VirtioHeader::LENGTH;
 
+/// Packets up to so many bytes, with their offload header, wait in a buffer that is no longer: one that a usual network
+/// carries. In long ones, each of which is resident where it was ever filled, a hundred acknowledgements took a megabyte.
+const SHORT: usize = 2_048;
+
 /// See the module.
 pub(super) struct Backlog {
-    /// Buffers without a packet; the one that was used last comes first, being in the processor's cache.
-    free: Vec<Box<[u8]>>,
-    /// How many buffers there are.
-    made: usize,
+    short: Buffers,
+    long: Buffers,
     flows: Vec<Flow>,
     /// Flows that came anew, and those that had a turn.
     anew: VecDeque<usize>,
@@ -67,11 +69,36 @@ impl Waiting {
     }
 }
 
+/// Buffers of one length.
+struct Buffers {
+    length: usize,
+    /// Those without a packet; the one that was used last comes first, being in the processor's cache.
+    free: Vec<Box<[u8]>>,
+    /// How many hold a packet, be it that it was taken out and they did not come back.
+    used: usize,
+}
+
+impl Buffers {
+    fn of(length: usize) -> Self {
+        Self { length, free: Vec::new(), used: 0 }
+    }
+
+    fn take(&mut self) -> Box<[u8]> {
+        self.used += 1;
+        self.free.pop().unwrap_or_else(|| vec![0; self.length].into())
+    }
+
+    fn give_back(&mut self, buffer: Box<[u8]>) {
+        self.used -= 1;
+        self.free.push(buffer);
+    }
+}
+
 impl Default for Backlog {
     fn default() -> Self {
         Self {
-            free: Vec::new(),
-            made: 0,
+            short: Buffers::of(SHORT),
+            long: Buffers::of(UNSEGMENTED),
             flows: std::iter::repeat_with(Flow::default).take(BACKLOG_FLOWS).collect(),
             anew: VecDeque::new(),
             again: VecDeque::new(),
@@ -85,9 +112,8 @@ impl Backlog {
         self.packets() == 0
     }
 
-    /// How many have a buffer, be it that they were taken out and it did not come back.
     fn packets(&self) -> usize {
-        self.made - self.free.len()
+        self.short.used + self.long.used
     }
 
     /// Whether packets of one flow alone came of late.
@@ -97,7 +123,7 @@ impl Backlog {
 
     /// Whether another packet may be read. What is not read waits in the kernel.
     pub(super) fn has_room(&self) -> bool {
-        !self.free.is_empty() || self.made < BACKLOG_PACKETS
+        self.packets() < BACKLOG_PACKETS
     }
 
     /// Lets `read` read one into a buffer, of which it says where the packet lies. Only where there is room.
@@ -106,20 +132,23 @@ impl Backlog {
         now: Instant,
         read: impl FnOnce(&mut [u8]) -> io::Result<(VirtioHeader, Range<usize>)>,
     ) -> io::Result<()> {
-        let mut buffer = self.free.pop().unwrap_or_else(|| {
-            self.made += 1;
-            vec![0; UNSEGMENTED].into()
-        });
-        match read(&mut buffer) {
+        let mut long = self.long.take();
+        let read = read(&mut long);
+        let (header, packet, buffer) = match read {
+            Ok((header, packet)) if packet.end > SHORT => (header, packet, long),
             Ok((header, packet)) => {
-                self.put(Waiting { buffer, header, packet, since: now, is_late: false });
-                Ok(())
+                let mut short = self.short.take();
+                short[packet.clone()].copy_from_slice(&long[packet.clone()]);
+                self.long.give_back(long);
+                (header, packet, short)
             }
             Err(error) => {
-                self.free.push(buffer);
-                Err(error)
+                self.long.give_back(long);
+                return Err(error);
             }
-        }
+        };
+        self.put(Waiting { buffer, header, packet, since: now, is_late: false });
+        Ok(())
     }
 
     fn put(&mut self, waiting: Waiting) {
@@ -179,7 +208,8 @@ impl Backlog {
 
     /// Takes back the buffer of one that was taken out.
     pub(super) fn give_back(&mut self, waiting: Waiting) {
-        self.free.push(waiting.buffer);
+        let buffers = if waiting.buffer.len() == SHORT { &mut self.short } else { &mut self.long };
+        buffers.give_back(waiting.buffer);
     }
 }
 
@@ -335,6 +365,30 @@ mod tests {
         assert!(backlog.has_room());
         assert!(backlog.read(Instant::now(), |_| Err(io::ErrorKind::WouldBlock.into())).is_err());
         assert!(backlog.has_room(), "a read that failed keeps its buffer");
+    }
+
+    #[test]
+    fn short_packets_wait_in_short_buffers_and_all_come_out_as_they_were() {
+        let mut backlog = Backlog::default();
+        let lengths = [84, SHORT - 1, SHORT, SHORT + 1, 60_000, 84];
+        for round in 0..3 {
+            for (number, length) in lengths.into_iter().enumerate() {
+                put(&mut backlog, 1, number as u8, length);
+            }
+            assert_eq!((backlog.short.used, backlog.long.used), (4, 2));
+            for (number, length) in lengths.into_iter().enumerate() {
+                let mut waiting = backlog.next(Instant::now()).unwrap();
+                let (_, packet) = waiting.parts();
+                assert_eq!(
+                    (packet[0], packet.len(), usize::from(packet[length - 1])),
+                    (0x45, length, number),
+                    "{round}"
+                );
+                assert_eq!(packet[22..length - 1], vec![0; length - 23], "{round}");
+                backlog.give_back(waiting);
+            }
+        }
+        assert_eq!((backlog.short.free.len(), backlog.long.free.len()), (4, 2 + 1), "used again and again");
     }
 
     #[test]
