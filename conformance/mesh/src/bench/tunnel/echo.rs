@@ -20,6 +20,9 @@ const FIRSTS: usize = 9;
 /// Between two of them: some devices refuse a peer's initiation within 20 ms of its last.
 const BETWEEN_FIRSTS: Duration = Duration::from_millis(50);
 
+/// So long the round trip is looked at that a first packet is held against.
+const AFTER_FIRST_MILLIS: u32 = 500;
+
 /// What a round asks for: so often, each time for so many milliseconds. The last hundredth differs much from one time to
 /// the next.
 #[derive(Clone, Copy, Debug)]
@@ -28,17 +31,18 @@ pub(super) struct Echoes {
     pub(super) millis: u32,
 }
 
-pub(super) fn measure_idle(bed: &Bed, device: &'static str, echoes: Echoes, results: &mut Results) -> Result<()> {
+/// The first packet, beyond the round trip of those that follow.
+pub(super) fn measure_first(bed: &Bed, device: &'static str, results: &mut Results) -> Result<()> {
     let first = first(bed)?;
-    for time in 0..echoes.times {
-        let (_server, answer) = echo(bed, echoes.millis)?;
-        let typical = number(&answer, "p50_us")?;
-        if time == 0 {
-            results.add(FIRST_PACKET, device, (first - typical) / 1_000.0);
-        }
-        results.add(ECHO_IDLE_P50, device, typical);
-        results.add(ECHO_IDLE_P99, device, number(&answer, "p99_us")?);
-    }
+    let (_server, answer) = echo(bed, AFTER_FIRST_MILLIS)?;
+    results.add(FIRST_PACKET, device, (first - number(&answer, "p50_us")?) / 1_000.0);
+    Ok(())
+}
+
+pub(super) fn measure_idle(bed: &Bed, device: &'static str, millis: u32, results: &mut Results) -> Result<()> {
+    let (_server, answer) = echo(bed, millis)?;
+    results.add(ECHO_IDLE_P50, device, number(&answer, "p50_us")?);
+    results.add(ECHO_IDLE_P99, device, number(&answer, "p99_us")?);
     Ok(())
 }
 

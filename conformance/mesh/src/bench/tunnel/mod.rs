@@ -50,8 +50,6 @@ impl Options {
 struct Pace {
     /// Rounds over all devices, in turn.
     rounds: usize,
-    /// Of these, how many with a flood, which is the longest measurement.
-    flood_rounds: usize,
     /// Rounds with four million peers.
     large_rounds: usize,
     stream_seconds: u32,
@@ -61,13 +59,12 @@ struct Pace {
     idle: Duration,
 }
 
-/// Some twenty minutes, and more where a peer does not answer.
+/// Some half an hour, and more where a peer does not answer.
 const WHOLE: Pace = Pace {
     rounds: 3,
-    flood_rounds: 1,
     large_rounds: 1,
     stream_seconds: 4,
-    echoes: Echoes { times: 3, millis: 2_000 },
+    echoes: Echoes { times: 5, millis: 1_500 },
     packets_millis: 800,
     // A million in all while four streams run.
     flood: Flood { rate: 50_000, different: 5_000, seconds: 5 },
@@ -77,7 +74,6 @@ const WHOLE: Pace = Pace {
 /// Some two minutes.
 const QUICK: Pace = Pace {
     rounds: 1,
-    flood_rounds: 1,
     large_rounds: 1,
     stream_seconds: 2,
     echoes: Echoes { times: 1, millis: 800 },
@@ -98,16 +94,26 @@ fn measure(options: Options) -> Result<Results> {
     left_out.into_iter().for_each(|why| results.leave_out(why));
     let mut devices = vec![Device::ours()?];
     devices.extend(others);
+    // One whose stream does not end in a flood would be waited for again in each round.
+    let mut flooded = devices.clone();
     for round in 1..=pace.rounds {
         floor(&mut results)?;
-        for device in &devices {
+        let beds = beds(&devices, &mut results)?;
+        idle(round, &beds, pace, &mut results)?;
+        for (device, bed) in beds {
             eprintln!("round {round} of {}: {}", pace.rounds, device.name);
-            compare(device, pace, &mut results)?;
-            if round <= pace.flood_rounds {
-                // A bed of its own: a flood may leave a device in a state that no other figure should see.
-                note(device.name, "flood", &mut results, |results| flood::measure(device, pace.flood, results))?;
+            loaded(&bed, device.name, pace, &mut results)?;
+        }
+        let mut survivors = Vec::new();
+        for device in flooded {
+            eprintln!("round {round} of {}: {}, flood", pace.rounds, device.name);
+            // A bed of its own: a flood may leave a device in a state that no other figure should see.
+            let flood = |results: &mut Results| flood::measure(&device, pace.flood, results);
+            if note(device.name, "flood", &mut results, flood)? {
+                survivors.push(device);
             }
         }
+        flooded = survivors;
     }
     eprintln!("4,194,302 known peers");
     note(OURS, "4,194,302 known peers", &mut results, |results| large::measure(pace.large_rounds, pace.idle, results))?;
@@ -122,40 +128,61 @@ fn floor(results: &mut Results) -> Result<()> {
     Ok(())
 }
 
-/// All figures of one device but the flood's.
-///
-/// What cannot be measured is left out with the reason; only a device of ours that does not even start, or a signal to
-/// end, is an error.
-fn compare(device: &Device, pace: &Pace, results: &mut Results) -> Result<()> {
-    let name = device.name;
-    let bed = match Bed::new(device) {
-        Err(error) if name == OURS => return Err(error).context("ours cannot be measured"),
-        Err(error) => {
-            interrupt::check()?;
-            results.leave_out(format!("{name}: {error:#}"));
-            return Ok(());
+/// A bed for each device that starts. Only one of ours that does not, or a signal to end, is an error.
+fn beds<'a>(devices: &'a [Device], results: &mut Results) -> Result<Vec<(&'a Device, Bed)>> {
+    let mut beds = Vec::new();
+    for device in devices {
+        match Bed::new(device) {
+            Ok(bed) => beds.push((device, bed)),
+            Err(error) if device.name == OURS => return Err(error).context("ours cannot be measured"),
+            Err(error) => {
+                interrupt::check()?;
+                results.leave_out(format!("{}: {error:#}", device.name));
+            }
         }
-        Ok(bed) => bed,
-    };
-    note(name, "idle echo", results, |results| echo::measure_idle(&bed, name, pace.echoes, results))?;
-    note(name, "streams", results, |results| stream::measure(&bed, name, pace.stream_seconds, results))?;
-    note(name, "small packets", results, |results| packets::measure(&bed, name, pace.packets_millis, results))?;
-    note(name, "loaded echo", results, |results| echo::measure_loaded(&bed, name, pace.echoes, results))
+    }
+    Ok(beds)
 }
 
-/// Measures, and notes why that cannot be. An error is a signal to end.
+/// What one waits for in a tunnel that has nothing else to do. All are up at once, and asked in turns of a second or two:
+/// the last hundredth of the same device differs by half from one minute to the next.
+fn idle(round: usize, beds: &[(&Device, Bed)], pace: &Pace, results: &mut Results) -> Result<()> {
+    eprintln!("round {round} of {}: idle", pace.rounds);
+    for (device, bed) in beds {
+        note(device.name, "first packet", results, |results| echo::measure_first(bed, device.name, results))?;
+    }
+    for _ in 0..pace.echoes.times {
+        for (device, bed) in beds {
+            let measure = |results: &mut Results| echo::measure_idle(bed, device.name, pace.echoes.millis, results);
+            note(device.name, "idle echo", results, measure)?;
+        }
+    }
+    Ok(())
+}
+
+/// What one device carries.
+///
+/// What cannot be measured is left out with the reason; only a signal to end is an error.
+fn loaded(bed: &Bed, name: &'static str, pace: &Pace, results: &mut Results) -> Result<()> {
+    note(name, "streams", results, |results| stream::measure(bed, name, pace.stream_seconds, results))?;
+    note(name, "small packets", results, |results| packets::measure(bed, name, pace.packets_millis, results))?;
+    note(name, "loaded echo", results, |results| echo::measure_loaded(bed, name, pace.echoes, results))?;
+    Ok(())
+}
+
+/// Measures, and notes why that cannot be; whether it could. An error is a signal to end.
 fn note(
     device: &str,
     what: &str,
     results: &mut Results,
     measure: impl FnOnce(&mut Results) -> Result<()>,
-) -> Result<()> {
+) -> Result<bool> {
     let outcome = measure(results);
     interrupt::check()?;
-    if let Err(error) = outcome {
+    if let Err(error) = &outcome {
         results.leave_out(format!("{device}, {what}: {error:#}"));
     }
-    Ok(())
+    Ok(outcome.is_ok())
 }
 
 fn show(results: &Results, options: Options) -> Result<()> {

@@ -27,13 +27,13 @@ pub(super) fn write(rows: &[Row], results: &Results, pace: &Pace) -> Result<()> 
 }
 
 fn page(rows: &[Row], left_out: &[String], pace: &Pace) -> String {
-    let Pace { rounds, echoes, flood_rounds, large_rounds, .. } = pace;
+    let Pace { rounds, echoes, large_rounds, .. } = pace;
     let MachineKind { processor, cores, kernel } = machine();
     let mut page = format!(
         "# Figures\n\n\
          Written by `cargo xtask bench tunnel --sheet`. All figures are of one run, in fresh network namespaces, each \
-         device on both sides, the devices in turn; medians of {rounds} rounds (echoes {} times in each, {flood_rounds} of \
-         the flood, {large_rounds} with 4,194,302 peers), with the least and the greatest. Only the ratios mean something on \
+         device on both sides, the devices in turn; medians of {rounds} rounds (echoes {} times in each, \
+         {large_rounds} with 4,194,302 peers), with the least and the greatest. Only the ratios mean something on \
          another machine. Sealing alone is `ring`'s, a packet at a time; ours seals eight together where the \
          processor has vectors of 512 bits.\n\n\
          Machine: {processor}, {cores} cores, Linux {kernel}.\n\n\
@@ -71,10 +71,7 @@ mod tests {
         results.add(RESIDENT, OURS, 12.0);
         results.leave_out("gotatun: is not there".to_owned());
         let page = page(&report::rows(&FIGURES, &PEERS, &results), results.left_out(), &WHOLE);
-        assert!(
-            page.contains("medians of 3 rounds (echoes 3 times in each, 1 of the flood, 1 with 4,194,302 peers)"),
-            "{page}"
-        );
+        assert!(page.contains("medians of 3 rounds (echoes 5 times in each, 1 with 4,194,302 peers)"), "{page}");
         assert!(
             page.contains(
                 "| resident memory after the TCP streams [MB] | 12.0 (12.0 … 12.0) | – | – | – | ≤ 20 | met |"
