@@ -44,7 +44,7 @@ struct Tunnel {
     #[arg(long)]
     quick: bool,
 
-    /// Write host/tunnel/BENCHMARKS.md and its plot
+    /// Write host/tunnel/BENCHMARKS.md and its plot, or those of machines without AVX-512
     #[arg(long)]
     sheet: bool,
 }

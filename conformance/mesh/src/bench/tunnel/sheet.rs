@@ -13,12 +13,36 @@ use crate::bench::results::Results;
 /// The folder of the tunnel's crate.
 const FOLDER: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../host/tunnel");
 
-const PAGE: &str = "BENCHMARKS.md";
-const PLOT: &str = "benchmarks.svg";
+/// The files of one kind of machine. What sealing costs differs by half between them, and so does all that hangs on it.
+struct Sheet {
+    page: &'static str,
+    plot: &'static str,
+    /// What the machine has, as a reader is told.
+    has: &'static str,
+    /// Where the other kind's page is, and how it is told.
+    other: (&'static str, &'static str),
+}
 
-/// Writes page and plot.
+const WITH_AVX512: Sheet = Sheet {
+    page: "BENCHMARKS.md",
+    plot: "benchmarks.svg",
+    has: "with AVX-512",
+    other: ("BENCHMARKS-no-avx512.md", "without"),
+};
+
+const WITHOUT_AVX512: Sheet = Sheet {
+    page: "BENCHMARKS-no-avx512.md",
+    plot: "benchmarks-no-avx512.svg",
+    has: "without AVX-512",
+    other: ("BENCHMARKS.md", "with it"),
+};
+
+/// Writes page and plot of this kind of machine.
 pub(super) fn write(rows: &[Row], results: &Results, pace: &Pace) -> Result<()> {
-    for (name, content) in [(PAGE, page(rows, results.left_out(), pace)), (PLOT, plot::svg(results))] {
+    let machine = machine();
+    let sheet = if machine.avx512 { WITH_AVX512 } else { WITHOUT_AVX512 };
+    let page = page(&sheet, &machine, rows, results.left_out(), pace);
+    for (name, content) in [(sheet.page, page), (sheet.plot, plot::svg(results))] {
         let path = Path::new(FOLDER).join(name);
         std::fs::write(&path, content).with_context(|| format!("cannot write {}", path.display()))?;
         eprintln!("wrote {}", path.display());
@@ -26,9 +50,10 @@ pub(super) fn write(rows: &[Row], results: &Results, pace: &Pace) -> Result<()> 
     Ok(())
 }
 
-fn page(rows: &[Row], left_out: &[String], pace: &Pace) -> String {
+fn page(sheet: &Sheet, machine: &MachineKind, rows: &[Row], left_out: &[String], pace: &Pace) -> String {
     let Pace { rounds, echoes, large_rounds, .. } = pace;
-    let MachineKind { processor, cores, kernel } = machine();
+    let MachineKind { processor, cores, kernel, .. } = machine;
+    let Sheet { plot, has, other: (other_page, other), .. } = sheet;
     let mut page = format!(
         "# Figures\n\n\
          Written by `cargo xtask bench tunnel --sheet`. All figures are of one run, in fresh network namespaces, each \
@@ -36,8 +61,8 @@ fn page(rows: &[Row], left_out: &[String], pace: &Pace) -> String {
          {large_rounds} with 4,194,302 peers), with the least and the greatest. Only the ratios mean something on \
          another machine. Sealing alone is `ring`'s, a packet at a time; ours seals eight together where the \
          processor has vectors of 512 bits.\n\n\
-         Machine: {processor}, {cores} cores, Linux {kernel}.\n\n\
-         ![Bars of the main figures]({PLOT})\n\n",
+         Machine: {processor}, {cores} cores, {has}, Linux {kernel}. One {other}: [{other_page}]({other_page}).\n\n\
+         ![Bars of the main figures]({plot})\n\n",
         echoes.times
     );
     let mut line = |cells: &[&str]| {
@@ -70,13 +95,18 @@ mod tests {
         let mut results = Results::default();
         results.add(RESIDENT, OURS, 12.0);
         results.leave_out("gotatun: is not there".to_owned());
-        let page = page(&report::rows(&FIGURES, &PEERS, &results), results.left_out(), &WHOLE);
+        let rows = report::rows(&FIGURES, &PEERS, &results);
+        let page = page(&WITHOUT_AVX512, &machine(), &rows, results.left_out(), &WHOLE);
         assert!(page.contains("medians of 3 rounds (echoes 5 times in each, 1 with 4,194,302 peers)"), "{page}");
         assert!(
             page.contains(
                 "| resident memory after the TCP streams [MB] | 12.0 (12.0 … 12.0) | – | – | – | ≤ 20 | met |"
             )
         );
+        assert!(page.contains("cores, without AVX-512, Linux"), "{page}");
+        assert!(page.contains(
+            "One with it: [BENCHMARKS.md](BENCHMARKS.md).\n\n![Bars of the main figures](benchmarks-no-avx512.svg)"
+        ));
         assert!(page.ends_with("Left out:\n\n- gotatun: is not there\n"));
     }
 }
