@@ -3,7 +3,8 @@
 //!
 //! A handshake is the only costly thing that a stranger can ask for. Below the limit all are granted. Above it, only
 //! those who show that they receive what is sent to their address, each at a rate of its own, and in all never more than
-//! the limit again. Cookies have a rate a source, too: a flood from one address costs a hash a message and no more.
+//! the limit again. Cookies have a rate a source, too: what a flood from one address brings beyond them costs
+//! a look at a counter ([`Guard::sheds`]).
 
 use std::collections::HashMap;
 use std::hash::{BuildHasher as _, RandomState};
