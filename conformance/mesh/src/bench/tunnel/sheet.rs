@@ -17,31 +17,26 @@ const FOLDER: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../host/tunnel");
 struct Sheet {
     page: &'static str,
     plot: &'static str,
-    /// What the machine has, as a reader is told.
+    /// What the machine has, as a reader is told, and as the page of the other kind says it.
     has: &'static str,
-    /// Where the other kind's page is, and how it is told.
-    other: (&'static str, &'static str),
+    as_other: &'static str,
 }
 
-const WITH_AVX512: Sheet = Sheet {
-    page: "BENCHMARKS.md",
-    plot: "benchmarks.svg",
-    has: "with AVX-512",
-    other: ("BENCHMARKS-no-avx512.md", "without"),
-};
+const WITH_AVX512: Sheet =
+    Sheet { page: "BENCHMARKS.md", plot: "benchmarks.svg", has: "with AVX-512", as_other: "with it" };
 
 const WITHOUT_AVX512: Sheet = Sheet {
     page: "BENCHMARKS-no-avx512.md",
     plot: "benchmarks-no-avx512.svg",
     has: "without AVX-512",
-    other: ("BENCHMARKS.md", "with it"),
+    as_other: "without",
 };
 
 /// Writes page and plot of this kind of machine.
 pub(super) fn write(rows: &[Row], results: &Results, pace: &Pace) -> Result<()> {
     let machine = machine();
-    let sheet = if machine.avx512 { WITH_AVX512 } else { WITHOUT_AVX512 };
-    let page = page(&sheet, &machine, rows, results.left_out(), pace);
+    let (sheet, other) = if machine.avx512 { (WITH_AVX512, WITHOUT_AVX512) } else { (WITHOUT_AVX512, WITH_AVX512) };
+    let page = page([&sheet, &other], &machine, rows, results.left_out(), pace);
     for (name, content) in [(sheet.page, page), (sheet.plot, plot::svg(results))] {
         let path = Path::new(FOLDER).join(name);
         std::fs::write(&path, content).with_context(|| format!("cannot write {}", path.display()))?;
@@ -50,10 +45,10 @@ pub(super) fn write(rows: &[Row], results: &Results, pace: &Pace) -> Result<()> 
     Ok(())
 }
 
-fn page(sheet: &Sheet, machine: &MachineKind, rows: &[Row], left_out: &[String], pace: &Pace) -> String {
+fn page([sheet, other]: [&Sheet; 2], machine: &MachineKind, rows: &[Row], left_out: &[String], pace: &Pace) -> String {
     let Pace { rounds, echoes, large_rounds, .. } = pace;
     let MachineKind { processor, cores, kernel, .. } = machine;
-    let Sheet { plot, has, other: (other_page, other), .. } = sheet;
+    let (Sheet { plot, has, .. }, Sheet { page: other_page, as_other, .. }) = (sheet, other);
     let mut page = format!(
         "# Figures\n\n\
          Written by `cargo xtask bench tunnel --sheet`. All figures are of one run, in fresh network namespaces, each \
@@ -61,7 +56,7 @@ fn page(sheet: &Sheet, machine: &MachineKind, rows: &[Row], left_out: &[String],
          {large_rounds} with 4,194,302 peers), with the least and the greatest. Only the ratios mean something on \
          another machine. Sealing alone is `ring`'s, a packet at a time; ours seals eight together where the \
          processor has vectors of 512 bits.\n\n\
-         Machine: {processor}, {cores} cores, {has}, Linux {kernel}. One {other}: [{other_page}]({other_page}).\n\n\
+         Machine: {processor}, {cores} cores, {has}, Linux {kernel}. One {as_other}: [{other_page}]({other_page}).\n\n\
          ![Bars of the main figures]({plot})\n\n",
         echoes.times
     );
@@ -96,7 +91,7 @@ mod tests {
         results.add(RESIDENT, OURS, 12.0);
         results.leave_out("gotatun: is not there".to_owned());
         let rows = report::rows(&FIGURES, &PEERS, &results);
-        let page = page(&WITHOUT_AVX512, &machine(), &rows, results.left_out(), &WHOLE);
+        let page = page([&WITHOUT_AVX512, &WITH_AVX512], &machine(), &rows, results.left_out(), &WHOLE);
         assert!(page.contains("medians of 3 rounds (echoes 5 times in each, 1 with 4,194,302 peers)"), "{page}");
         assert!(
             page.contains(

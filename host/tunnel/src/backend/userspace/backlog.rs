@@ -22,7 +22,7 @@ use crate::offload::VirtioHeader;
 const UNSEGMENTED: usize = 65_535 + VirtioHeader::LENGTH;
 
 /// Packets up to so many bytes, with their offload header, wait in a buffer that is no longer: one that a usual network
-/// carries. In long ones, each of which is resident where it was ever filled, a hundred acknowledgements took a megabyte.
+/// carries. A long one, resident where it was ever filled, takes two pages for an acknowledgement.
 const SHORT: usize = 2_048;
 
 /// See the module.
