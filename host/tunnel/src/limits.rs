@@ -103,7 +103,15 @@ pub const SOURCE_BURST: u32 = 5;
 /// Cookies that one source gets a second: as many as it could use.
 pub const SOURCE_COOKIES_A_SECOND: u8 = 2 * SOURCE_HANDSHAKES_A_SECOND as u8;
 
-/// Counters of cookies: sources share them by chance. At most 160,000 a second leave, whatever is made up.
+/// Cookies a second beyond those of a source, for whoever comes first: of a flood that bears a peer's own address, that peer
+/// would else get none. Where 50,000 a second are sent in its name, one in 25 of its initiations brings it a cookie, and
+/// each is good for two minutes.
+pub const SHARED_COOKIES_A_SECOND: u16 = 2_048;
+
+/// Cookies a second in all, whatever sources are made up: one takes about 9 us, nearly all of it the kernel's.
+pub const COOKIES_A_SECOND: u16 = 16_384;
+
+/// Counters of cookies: sources share them by chance.
 pub const COOKIE_COUNTERS: usize = 4_096;
 
 /// Sources of handshakes that are told apart when there are too many.

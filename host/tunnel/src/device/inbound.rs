@@ -87,6 +87,9 @@ impl Device {
                     Some(Message::Initiation) if self.common.own.load().guard.sheds(now, source.to, datagram) => {
                         drops.too_many_handshakes.one();
                     }
+                    // Only what was asked for is worth a hash, and another thread's time.
+                    Some(Message::Response { receiver } | Message::Cookie { receiver })
+                        if self.session_of(receiver, 1).is_none() => {}
                     Some(_) => arrived.handshakes.extend(HandshakeMessage::of(source, datagram)),
                     None => drops.malformed.one(),
                 }

@@ -3,8 +3,8 @@
 //!
 //! A handshake is the only costly thing that a stranger can ask for. Below the limit all are granted. Above it, only
 //! those who show that they receive what is sent to their address, each at a rate of its own, and in all never more than
-//! the limit again. Cookies have a rate a source, too: what a flood from one address brings beyond them costs
-//! a look at a counter ([`Guard::sheds`]).
+//! the limit again. Cookies have a rate a source, too, and one in all: what a flood brings beyond them costs a look at
+//! a counter ([`Guard::sheds`]). Some are left to whoever comes first: a peer in whose name others flood may get one.
 
 use std::collections::HashMap;
 use std::hash::{BuildHasher as _, RandomState};
@@ -18,7 +18,8 @@ use servos_mesh::PublicKey;
 use super::macs::{MAC, MacKeys, is_mac2_right, lacks_mac2, mac};
 use super::message::COOKIE;
 use crate::limits::{
-    COOKIE_COUNTERS, HANDSHAKE_SOURCES, SOURCE_BURST, SOURCE_COOKIES_A_SECOND, SOURCE_HANDSHAKES_A_SECOND,
+    COOKIE_COUNTERS, COOKIES_A_SECOND, HANDSHAKE_SOURCES, SHARED_COOKIES_A_SECOND, SOURCE_BURST,
+    SOURCE_COOKIES_A_SECOND, SOURCE_HANDSHAKES_A_SECOND,
 };
 
 /// The secret that cookies are made of lives so long (§5.4.7).
@@ -74,6 +75,18 @@ struct Load {
 struct CookiesSent {
     hasher: RandomState,
     counts: Box<[u8]>,
+    /// In all.
+    sent: u16,
+    /// To those who had had theirs.
+    shared: u16,
+}
+
+/// Whose cookie another one would be.
+enum Share {
+    /// Its source's own.
+    Own,
+    /// One of those that are left to all.
+    Shared,
 }
 
 /// Who is counted together: an IPv4 address, or an IPv6 network of 64 bits.
@@ -98,7 +111,12 @@ impl Guard {
             secret: rand::random(),
             secret_since: now,
             sources: HashMap::new(),
-            cookies: CookiesSent { hasher: RandomState::new(), counts: vec![0; COOKIE_COUNTERS].into() },
+            cookies: CookiesSent {
+                hasher: RandomState::new(),
+                counts: vec![0; COOKIE_COUNTERS].into(),
+                sent: 0,
+                shared: 0,
+            },
         };
         Self { keys: MacKeys::of(own), other: None, limit, load: Arc::new(Mutex::new(load)) }
     }
@@ -114,7 +132,7 @@ impl Guard {
     }
 
     /// Whether an initiation could only be refused, told without a hash of it: there are too many, it brings no cookie, and
-    /// its source has had all those that it gets in this second. It is counted then, whatever its first MAC.
+    /// none is left for its source in this second. It is counted then, whatever its first MAC.
     pub(crate) fn sheds(&self, now: Instant, source: SocketAddr, message: &[u8]) -> bool {
         if !lacks_mac2(message) {
             return false;
@@ -175,7 +193,7 @@ impl Load {
             self.since = now;
             self.arrived = 0;
             self.granted = 0;
-            self.cookies.counts.fill(0);
+            self.cookies.begin_second();
         }
     }
 
@@ -214,16 +232,36 @@ impl Load {
 }
 
 impl CookiesSent {
+    fn begin_second(&mut self) {
+        self.counts.fill(0);
+        self.sent = 0;
+        self.shared = 0;
+    }
+
     fn has_left(&self, source: Source) -> bool {
-        self.counts[self.counter_of(source)] < SOURCE_COOKIES_A_SECOND
+        self.share_left(self.counter_of(source)).is_some()
     }
 
     /// Counts one, unless there were too many.
     fn allow(&mut self, source: Source) -> bool {
         let at = self.counter_of(source);
-        let allowed = self.counts[at] < SOURCE_COOKIES_A_SECOND;
-        self.counts[at] += u8::from(allowed);
-        allowed
+        match self.share_left(at) {
+            Some(Share::Own) => self.counts[at] += 1,
+            Some(Share::Shared) => self.shared += 1,
+            None => return false,
+        }
+        self.sent += 1;
+        true
+    }
+
+    fn share_left(&self, counter: usize) -> Option<Share> {
+        if self.sent >= COOKIES_A_SECOND {
+            return None;
+        }
+        if self.counts[counter] < SOURCE_COOKIES_A_SECOND {
+            return Some(Share::Own);
+        }
+        (self.shared < SHARED_COOKIES_A_SECOND).then_some(Share::Shared)
     }
 
     fn counter_of(&self, source: Source) -> usize {
@@ -322,6 +360,9 @@ mod tests {
         assert!(matches!(last, Admission::Cookie(_)));
     }
 
+    /// Cookies that one source gets in a second in which nobody else asks.
+    const MOST: usize = SOURCE_COOKIES_A_SECOND as usize + SHARED_COOKIES_A_SECOND as usize;
+
     #[test]
     fn a_source_gets_so_many_cookies_a_second_and_others_get_theirs() {
         let now = Instant::now();
@@ -333,12 +374,60 @@ mod tests {
             let admitted = (0..count).map(|_| guard.admit(at, from(host), &stamped(&mut macs, at)));
             admitted.filter(|admission| matches!(admission, Admission::Cookie(_))).count()
         };
-        let (most, later) = (usize::from(SOURCE_COOKIES_A_SECOND), now + Duration::from_secs(1));
-        assert_eq!(cookies(later, 1, 1_000), most);
+        let later = now + Duration::from_secs(1);
+        assert_eq!(cookies(later, 1, MOST + 1_000), MOST);
         // 250 others share 4,096 counters with it: hardly any two the same.
         let others: usize = (2..252).map(|host| cookies(later, host, 1)).sum();
         assert!(others > 240, "{others}");
-        assert_eq!(cookies(later + Duration::from_secs(1), 1, 1_000), most, "each second anew");
+        assert_eq!(cookies(later + Duration::from_secs(1), 1, MOST + 1_000), MOST, "each second anew");
+    }
+
+    #[test]
+    fn a_peer_in_whose_name_others_flood_gets_a_cookie_now_and_then() {
+        let now = Instant::now();
+        let (key, guard, mut flood) = guarded(now);
+        let mut honest = PeerMacs::new(&key);
+        let message = stamped(&mut flood, now);
+        // Of 50,000 a second each hundredth is the peer's: it comes when it comes.
+        let mut asked = 0;
+        let answered = (0..50_000_u32).find(|nth| {
+            let at = now + Duration::from_secs(1) + Duration::from_micros(20) * *nth;
+            let own = nth % 100 == 50;
+            let message = if own { stamped(&mut honest, at) } else { message };
+            asked += u32::from(own);
+            if guard.sheds(at, from(1), &message) {
+                return false;
+            }
+            match guard.admit(at, from(1), &message) {
+                Admission::Cookie(reply) if own => honest.take_cookie(at, &reply),
+                _ => false,
+            }
+        });
+        assert!(answered.is_some(), "asked {asked} times");
+        let later = now + Duration::from_secs(2);
+        let message = stamped(&mut honest, later);
+        assert!(!guard.sheds(later, from(1), &message));
+        assert_eq!(guard.admit(later, from(1), &message), GRANTED, "in the midst of the flood");
+    }
+
+    #[test]
+    fn all_sources_together_get_so_many_cookies() {
+        let now = Instant::now();
+        let (_, guard, mut macs) = guarded(now);
+        let message = stamped(&mut macs, now);
+        let made_up = |nth: u32| SocketAddr::from((nth.to_be_bytes(), 51_820));
+        let ask = |at, nth| {
+            let shed = guard.sheds(at, made_up(nth), &message);
+            let admission = guard.admit(at, made_up(nth), &message);
+            assert!(!shed || admission == Admission::TooMany, "nothing would have come of it");
+            matches!(admission, Admission::Cookie(_))
+        };
+        (0..=LIMIT).for_each(|nth| _ = ask(now, nth));
+        for second in 1..3 {
+            let later = now + Duration::from_secs(second);
+            let count = (0..2 * u32::from(COOKIES_A_SECOND)).filter(|nth| ask(later, *nth)).count();
+            assert_eq!(count, usize::from(COOKIES_A_SECOND));
+        }
     }
 
     #[test]
@@ -350,7 +439,7 @@ mod tests {
             assert!(!guard.sheds(now, from(1), &message), "as many as may come");
             assert_eq!(guard.admit(now, from(1), &message), GRANTED);
         }
-        for _ in 0..SOURCE_COOKIES_A_SECOND {
+        for _ in 0..MOST {
             assert!(!guard.sheds(now, from(1), &message), "a cookie is left");
             assert!(matches!(guard.admit(now, from(1), &message), Admission::Cookie(_)));
         }
@@ -365,14 +454,14 @@ mod tests {
         let mut looked_at = 0;
         for second in 1..5 {
             let later = now + Duration::from_secs(second);
-            for _ in 0..1_000 {
+            for _ in 0..MOST + 1_000 {
                 if !guard.sheds(later, from(1), &message) {
                     assert!(matches!(guard.admit(later, from(1), &message), Admission::Cookie(_)));
                     looked_at += 1;
                 }
             }
         }
-        assert_eq!(looked_at, 4 * usize::from(SOURCE_COOKIES_A_SECOND));
+        assert_eq!(looked_at, 4 * MOST);
         let calm = now + Duration::from_secs(7);
         assert!(!guard.sheds(calm, from(1), &message));
         assert_eq!(guard.admit(calm, from(1), &message), GRANTED);
