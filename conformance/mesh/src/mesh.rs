@@ -230,8 +230,18 @@ impl Server {
     ///
     /// If it does not come up.
     pub fn start_agent(&mut self) -> Result<()> {
-        self.agent = Some(self.machine.spawn("agent", &self.program, &["run"], "")?);
+        self.begin_agent()?;
         self.wait_until_up()
+    }
+
+    /// Starts it and waits for nothing.
+    ///
+    /// # Errors
+    ///
+    /// What the system said.
+    pub fn begin_agent(&mut self) -> Result<()> {
+        self.agent = Some(self.machine.spawn("agent", &self.program, &["run"], "")?);
+        Ok(())
     }
 
     /// Waits until tunnel and names are as the agent wants them.

@@ -41,7 +41,7 @@ use crate::report::Reporter;
 use crate::settings::Settings;
 use crate::shared_tunnel::SharedTunnel;
 use crate::snapshots::{self, Sources};
-use crate::status_socket;
+use crate::status_socket::{self, Desk};
 
 /// Arguments of `run`.
 #[derive(Args)]
@@ -93,7 +93,6 @@ pub fn main(settings: Settings, problem: Option<String>, config: &Path, argument
 ///
 /// Not commissioned, or another agent is there.
 pub fn enter(paths: &Paths) -> Result<(Flock<File>, Commissioned)> {
-    std::fs::create_dir_all(&paths.run).with_context(|| format!("cannot make {}", paths.run.display()))?;
     let lock = lock(paths)?;
     let commissioned = identity::load(paths)?;
     // After the identity, which commissioning writes last: nobody writes there any more.
@@ -127,12 +126,16 @@ async fn run(
     let tunnel = TunnelPart::new(&settings, &identity, keys.clone(), shared_tunnel.clone(), links_out);
     let tunnel_nudges = tunnel.nudges();
     executors.start(tunnel, tunnel_nudges);
+    let desk = Desk::new("the tunnel is up; plugins are loaded, which takes longer where they are compiled first");
     let prepared = tokio::select! {
-        prepared = prepare_patiently(&settings, &identity, &credential) => prepared,
-        _ = terminate.recv() => return Ok(()),
-        _ = interrupt.recv() => return Ok(()),
+        prepared = prepare_patiently(&settings, &identity, &credential, &desk) => Some(prepared),
+        _ = terminate.recv() => None,
+        _ = interrupt.recv() => None,
     };
-    let Prepared { plugins, client, listener, problems } = prepared;
+    let Some(Prepared { plugins, client, problems }) = prepared else {
+        let _ = std::fs::remove_file(paths.socket());
+        return Ok(());
+    };
     start_problems.extend(problems);
     let endpoint = EndpointReport {
         ip: identity.endpoint_ip,
@@ -161,7 +164,7 @@ async fn run(
     executors.start(firewall, plugins.changes());
     let Executors { handles, tasks, .. } = executors;
 
-    let reporter = Arc::new(Reporter {
+    desk.open(Reporter {
         identity,
         keys,
         key_rotation,
@@ -173,17 +176,12 @@ async fn run(
         tunnel: shared_tunnel,
         start_problems,
     });
-    let mut background = vec![
+    let background = [
         tokio::spawn(snapshots::publish(Sources { table, probes, links }, snapshot_out)),
         tokio::spawn(poller.run()),
         tokio::spawn(rotation.run()),
-        tokio::spawn(async move {
-            if let Err(problem) = status_socket::serve(listener, reporter).await {
-                error!(%problem, "the status socket broke");
-            }
-        }),
+        tokio::spawn(tell_systemd(handles)),
     ];
-    background.push(tokio::spawn(tell_systemd(handles)));
 
     tokio::select! {
         _ = terminate.recv() => info!("SIGTERM"),
@@ -210,30 +208,55 @@ async fn run(
 struct Prepared {
     plugins: Arc<PluginHost>,
     client: ControlClient,
-    listener: UnixListener,
     problems: Vec<String>,
 }
 
-/// Tries until it is there: the tunnel is up, and stays so meanwhile.
-async fn prepare_patiently(settings: &Settings, identity: &Identity, credential: &Zeroizing<String>) -> Prepared {
+/// Tries until it is there: the tunnel is up, and stays so meanwhile. Whoever asks at the status socket hears what stands in
+/// the way.
+async fn prepare_patiently(
+    settings: &Settings,
+    identity: &Identity,
+    credential: &Zeroizing<String>,
+    desk: &Arc<Desk>,
+) -> Prepared {
+    let mut is_open = false;
     loop {
-        match prepare(settings, identity, credential).await {
+        let problem = match prepare(settings, identity, credential, desk, &mut is_open).await {
             Ok(prepared) => return prepared,
-            Err(problem) => error!(problem = format!("{problem:#}"), "the tunnel is up, but nothing else; tried again"),
-        }
+            Err(problem) => format!("{problem:#}"),
+        };
+        error!(problem, "the tunnel is up, but nothing else; tried again");
+        desk.awaits(format!("the tunnel is up, but nothing else, which is tried again: {problem}"));
         // A start that takes too long would be ended, and the tunnel with it.
         let _ = sd_notify::notify(false, &[sd_notify::NotifyState::ExtendTimeoutUsec(START_EXTENSION_MICROS)]);
         tokio::time::sleep(PREPARE_PAUSE).await;
     }
 }
 
-async fn prepare(settings: &Settings, identity: &Identity, credential: &Zeroizing<String>) -> Result<Prepared> {
+async fn prepare(
+    settings: &Settings,
+    identity: &Identity,
+    credential: &Zeroizing<String>,
+    desk: &Arc<Desk>,
+    is_open: &mut bool,
+) -> Result<Prepared> {
+    if !*is_open {
+        let socket = settings.paths.socket();
+        let listener =
+            status_socket::bind(&socket).with_context(|| format!("cannot listen on {}", socket.display()))?;
+        tokio::spawn(answer(listener, desk.clone()));
+        *is_open = true;
+    }
     let client = ControlClient::new(&identity.control_url, identity.fingerprint(), credential.clone())?;
-    let socket = settings.paths.socket();
-    let listener = status_socket::bind(&socket).with_context(|| format!("cannot listen on {}", socket.display()))?;
     let mut problems = Vec::new();
     let plugins = start_plugins(settings, &mut problems).await?;
-    Ok(Prepared { plugins, client, listener, problems })
+    Ok(Prepared { plugins, client, problems })
+}
+
+async fn answer(listener: UnixListener, desk: Arc<Desk>) {
+    if let Err(problem) = status_socket::serve(listener, desk).await {
+        error!(%problem, "the status socket broke");
+    }
 }
 
 struct Executors {
@@ -288,7 +311,13 @@ async fn start_plugins(settings: &Settings, problems: &mut Vec<String>) -> Resul
     Ok(host)
 }
 
-fn lock(paths: &Paths) -> Result<Flock<File>> {
+/// Takes the place of this server's one agent, for as long as the lock is held.
+///
+/// # Errors
+///
+/// An agent runs, or the file cannot be made.
+pub fn lock(paths: &Paths) -> Result<Flock<File>> {
+    std::fs::create_dir_all(&paths.run).with_context(|| format!("cannot make {}", paths.run.display()))?;
     let path = paths.lock();
     let file = File::create(&path).with_context(|| format!("cannot make {}", path.display()))?;
     match Flock::lock(file, FlockArg::LockExclusiveNonblock) {

@@ -5,13 +5,15 @@ use std::fs::Permissions;
 use std::io;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use axum::extract::{Query, State};
+use axum::extract::{FromRequestParts, Query};
 use axum::http::StatusCode;
+use axum::http::request::Parts;
 use axum::routing::{get, post};
 use axum::{Json, Router};
+use parking_lot::Mutex;
 use serde::Deserialize;
 use serde_json::{Value, json};
 use servos_sandbox::ResetError;
@@ -38,24 +40,63 @@ pub fn bind(path: &Path) -> io::Result<UnixListener> {
     Ok(listener)
 }
 
+/// Who answers. The socket is there before the agent can tell anything of itself: whoever asks then hears why.
+pub struct Desk {
+    reporter: OnceLock<Arc<Reporter>>,
+    /// What a start waits for, or what went wrong with it.
+    awaited: Mutex<String>,
+}
+
+impl Desk {
+    /// Nobody answers yet.
+    pub fn new(awaited: &str) -> Arc<Self> {
+        Arc::new(Self { reporter: OnceLock::new(), awaited: Mutex::new(awaited.to_owned()) })
+    }
+
+    /// Says what a start waits for.
+    pub fn awaits(&self, what: String) {
+        *self.awaited.lock() = what;
+    }
+
+    /// From now on it is `reporter` who answers.
+    pub fn open(&self, reporter: Reporter) {
+        // The first one stays.
+        let _ = self.reporter.set(Arc::new(reporter));
+    }
+}
+
+/// The reporter, for whoever asks after it came.
+struct Open(Arc<Reporter>);
+
+impl FromRequestParts<Arc<Desk>> for Open {
+    type Rejection = (StatusCode, Json<Value>);
+
+    async fn from_request_parts(_: &mut Parts, desk: &Arc<Desk>) -> Result<Self, Self::Rejection> {
+        desk.reporter.get().cloned().map(Self).ok_or_else(|| {
+            let error = format!("the agent is starting: {}", desk.awaited.lock());
+            (StatusCode::SERVICE_UNAVAILABLE, Json(json!({ "error": error })))
+        })
+    }
+}
+
 /// Answers for ever.
 ///
 /// # Errors
 ///
 /// What the system said when the listener broke.
-pub async fn serve(listener: UnixListener, reporter: Arc<Reporter>) -> io::Result<()> {
+pub async fn serve(listener: UnixListener, desk: Arc<Desk>) -> io::Result<()> {
     let router = Router::new()
-        .route("/status", get(|State(reporter): State<Arc<Reporter>>| async move { Json(json!(reporter.status())) }))
-        .route("/plan", get(|State(reporter): State<Arc<Reporter>>| async move { Json(reporter.plan().await) }))
+        .route("/status", get(|Open(reporter): Open| async move { Json(json!(reporter.status())) }))
+        .route("/plan", get(|Open(reporter): Open| async move { Json(reporter.plan().await) }))
         .route("/peers", get(peers))
-        .route("/services", get(|State(reporter): State<Arc<Reporter>>| async move { Json(reporter.services()) }))
-        .route("/plugins", get(|State(reporter): State<Arc<Reporter>>| async move { Json(reporter.plugins()) }))
+        .route("/services", get(|Open(reporter): Open| async move { Json(reporter.services()) }))
+        .route("/plugins", get(|Open(reporter): Open| async move { Json(reporter.plugins()) }))
         .route("/plugins/reset", post(reset_plugin))
         .route("/lookup", get(lookup))
         .route("/rotate-key", post(rotate_key))
         .route("/rotate-key/finish", post(finish_rotation))
-        .route("/metrics", get(|State(reporter): State<Arc<Reporter>>| async move { reporter.metrics() }))
-        .with_state(reporter);
+        .route("/metrics", get(|Open(reporter): Open| async move { reporter.metrics() }))
+        .with_state(desk);
     axum::serve(listener, router).await
 }
 
@@ -65,7 +106,7 @@ struct PeersQuery {
     all: bool,
 }
 
-async fn peers(State(reporter): State<Arc<Reporter>>, Query(query): Query<PeersQuery>) -> Json<Value> {
+async fn peers(Open(reporter): Open, Query(query): Query<PeersQuery>) -> Json<Value> {
     Json(reporter.peers(query.all))
 }
 
@@ -74,7 +115,7 @@ struct LookupQuery {
     name: String,
 }
 
-async fn lookup(State(reporter): State<Arc<Reporter>>, Query(query): Query<LookupQuery>) -> Json<Value> {
+async fn lookup(Open(reporter): Open, Query(query): Query<LookupQuery>) -> Json<Value> {
     let found = tokio::task::spawn_blocking(move || reporter.lookup(&query.name)).await;
     Json(found.unwrap_or_else(|error| json!({ "error": error.to_string() })))
 }
@@ -90,7 +131,7 @@ struct RotateQuery {
 
 type Ordered = Result<Json<Value>, (StatusCode, Json<Value>)>;
 
-async fn rotate_key(State(reporter): State<Arc<Reporter>>, Query(query): Query<RotateQuery>) -> Ordered {
+async fn rotate_key(Open(reporter): Open, Query(query): Query<RotateQuery>) -> Ordered {
     let transition = query.transition.map_or(KEY_TRANSITION, Duration::from_secs);
     let transition = transition.clamp(MIN_KEY_TRANSITION, MAX_KEY_TRANSITION);
     let until = Instant::now() + Duration::from_secs(query.wait).min(ROTATE_KEY_WAIT);
@@ -100,7 +141,7 @@ async fn rotate_key(State(reporter): State<Arc<Reporter>>, Query(query): Query<R
     Ok(Json(json!({ "in_mesh": in_mesh, "rotation": rotation.unwrap_or(begun), "problem": problem })))
 }
 
-async fn finish_rotation(State(reporter): State<Arc<Reporter>>) -> Ordered {
+async fn finish_rotation(Open(reporter): Open) -> Ordered {
     let public_key = reporter.key_rotation.finish().await.map_err(refusal)?;
     Ok(Json(json!({ "public_key": public_key })))
 }
@@ -110,7 +151,7 @@ struct PluginQuery {
     name: String,
 }
 
-async fn reset_plugin(State(reporter): State<Arc<Reporter>>, Query(query): Query<PluginQuery>) -> Ordered {
+async fn reset_plugin(Open(reporter): Open, Query(query): Query<PluginQuery>) -> Ordered {
     let reset = reporter.reset_plugin(&query.name).map(Json);
     reset.map_err(|error| {
         let status = match error {
@@ -124,4 +165,23 @@ async fn reset_plugin(State(reporter): State<Arc<Reporter>>, Query(query): Query
 fn refusal(error: RotationError) -> (StatusCode, Json<Value>) {
     let status = if error.is_conflict() { StatusCode::CONFLICT } else { StatusCode::BAD_GATEWAY };
     (status, Json(json!({ "error": chain(&error) })))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cli::socket_client;
+
+    #[tokio::test]
+    async fn who_asks_an_agent_that_starts_hears_what_it_waits_for() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("agent.sock");
+        let desk = Desk::new("plugins are compiled");
+        tokio::spawn(serve(bind(&path).expect("a socket"), desk.clone()));
+        let error = socket_client::get(&path, "/status").await.expect_err("too early").to_string();
+        assert_eq!(error, "the agent is starting: plugins are compiled");
+        desk.awaits("no memory".to_owned());
+        let ordered = socket_client::post(&path, "/rotate-key", Duration::from_secs(5)).await;
+        assert_eq!(ordered.expect_err("too early").to_string(), "the agent is starting: no memory");
+    }
 }

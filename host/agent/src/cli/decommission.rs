@@ -8,12 +8,13 @@ use clap::Args;
 use serde_json::json;
 use servos_tunnel::Tunnel;
 
-use super::{require_root, show, socket_client};
+use super::{require_root, show};
 use crate::control_client::ControlClient;
 use crate::durable_file;
 use crate::error_chain::chain;
 use crate::executors::{failover, firewall, names};
 use crate::identity;
+use crate::run;
 use crate::service_unit;
 use crate::settings::{Settings, kept_settings};
 
@@ -45,9 +46,8 @@ pub async fn main(settings: &Settings, config: &Path, arguments: &Arguments, jso
         );
     }
     service_unit::stop_and_remove()?;
-    if socket_client::get(&settings.paths.socket(), "/status").await.is_ok() {
-        bail!("the agent still runs, outside systemd: end it first");
-    }
+    // One that still starts answers nobody.
+    let _lock = run::lock(&settings.paths).context("the agent still runs, outside systemd: end it first")?;
     let client = ControlClient::new(&identity.control_url, identity.fingerprint(), commissioned.credential)?;
     let mut notes = Vec::new();
     match client.leave().await {

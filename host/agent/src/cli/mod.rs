@@ -6,7 +6,7 @@ mod ping;
 mod plugin;
 mod rotate_key;
 mod show;
-mod socket_client;
+pub(crate) mod socket_client;
 mod tunnel;
 
 use std::path::PathBuf;

@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::time::Duration;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, anyhow};
 use http_body_util::{BodyExt, Empty, Limited};
 use hyper::body::Bytes;
 use hyper::{Method, Request, StatusCode};
@@ -30,20 +30,27 @@ pub async fn get_text(socket: &Path, path: &str) -> Result<String> {
 /// POSTs to `path`, waiting up to `limit`, and reads JSON. A refusal fails with the agent's words.
 pub async fn post(socket: &Path, path: &str, limit: Duration) -> Result<Value> {
     let (status, body) = ask(socket, Method::POST, path, limit).await?;
-    let answer: Value = serde_json::from_slice(&body).unwrap_or_default();
-    match answer["error"].as_str() {
-        Some(error) => bail!("{error}"),
-        None if !status.is_success() => bail!("the agent answers {status} to {path}: is it of another version?"),
-        None => Ok(answer),
+    if !status.is_success() {
+        return Err(refusal(status, path, &body));
     }
+    Ok(serde_json::from_slice(&body).unwrap_or_default())
 }
 
 async fn get_bytes(socket: &Path, path: &str, limit: Duration) -> Result<Bytes> {
     let (status, body) = ask(socket, Method::GET, path, limit).await?;
     if !status.is_success() {
-        bail!("the agent answers {status} to {path}");
+        return Err(refusal(status, path, &body));
     }
     Ok(body)
+}
+
+/// The agent's words.
+fn refusal(status: StatusCode, path: &str, body: &[u8]) -> anyhow::Error {
+    let answer: Value = serde_json::from_slice(body).unwrap_or_default();
+    match answer["error"].as_str() {
+        Some(error) => anyhow!("{error}"),
+        None => anyhow!("the agent answers {status} to {path}: is it of another version?"),
+    }
 }
 
 async fn ask(socket: &Path, method: Method, path: &str, limit: Duration) -> Result<(StatusCode, Bytes)> {
@@ -61,7 +68,7 @@ async fn ask(socket: &Path, method: Method, path: &str, limit: Duration) -> Resu
         let status = response.status();
         let body = Limited::new(response.into_body(), MAX_ANSWER).collect().await;
         connection.abort();
-        let body = body.map_err(|error| anyhow::anyhow!("the agent's answer broke off: {error}"))?;
+        let body = body.map_err(|error| anyhow!("the agent's answer broke off: {error}"))?;
         Ok((status, body.to_bytes()))
     });
     asked.await.with_context(|| format!("the agent does not answer within {} s", limit.as_secs()))?
