@@ -10,7 +10,7 @@ use crate::places;
 use crate::toolchains::{self, BpfToolchain, DEBIAN_LLVM};
 
 /// Programs that tests and demonstration use, and Debian's package of each.
-const PROGRAMS: [(&str, &str); 17] = [
+const PROGRAMS: [(&str, &str); 18] = [
     ("ip", "iproute2"),
     ("ss", "iproute2"),
     ("nsenter", "util-linux"),
@@ -23,6 +23,7 @@ const PROGRAMS: [(&str, &str); 17] = [
     ("dnsmasq", "dnsmasq-base"),
     ("dnsperf", "dnsperf"),
     ("iperf3", "iperf3"),
+    ("strace", "strace"),
     ("curl", "curl"),
     ("python3", "python3"),
     ("hostname", "hostname"),
