@@ -23,6 +23,14 @@ pub use device::{Applied, Device, OwnKeys, SessionStatus, TunnelEvent};
 pub use error::TunnelError;
 pub use key::{PrivateKey, PrivateKeyError};
 pub use tunnel::Tunnel;
+
+/// Whether this machine's processor has the vectors of 512 bits in which packets are sealed and opened side by side. Others
+/// seal one after the other.
+#[must_use]
+pub fn seals_side_by_side() -> bool {
+    noise::seals_side_by_side()
+}
+
 /// What `wg` is answered, without a socket: for whoever tries it with any bytes.
 #[doc(hidden)]
 pub use uapi::{Conversation, Managed};

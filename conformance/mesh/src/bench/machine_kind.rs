@@ -9,7 +9,7 @@ pub(super) struct MachineKind {
     pub(super) cores: usize,
     /// Without what its distribution or owner added.
     pub(super) kernel: String,
-    /// Whether it has the vectors that the tunnel seals eight packets with: AVX-512 with 52-bit multiplication.
+    /// Whether it has the vectors that the tunnel seals eight packets with.
     pub(super) avx512: bool,
 }
 
@@ -23,16 +23,6 @@ pub(super) fn machine() -> MachineKind {
         processor: model.map_or_else(|| "unknown".to_owned(), |(_, model)| model.to_owned()),
         cores: std::thread::available_parallelism().map_or(1, usize::from),
         kernel: release.split(['-', '\n']).next().unwrap_or_default().to_owned(),
-        avx512: has_avx512(),
+        avx512: servos_tunnel::seals_side_by_side(),
     }
-}
-
-#[cfg(target_arch = "x86_64")]
-fn has_avx512() -> bool {
-    is_x86_feature_detected!("avx512f") && is_x86_feature_detected!("avx512ifma")
-}
-
-#[cfg(not(target_arch = "x86_64"))]
-fn has_avx512() -> bool {
-    false
 }

@@ -26,6 +26,7 @@ pub(crate) use keypair::{Keypair, SIDE_BY_SIDE};
 pub(crate) use macs::PeerMacs;
 pub(crate) use message::{COOKIE, HEADER, INITIATION, Message, RESPONSE};
 pub(crate) use replay_window::ReplayWindow;
+pub(crate) use transport_key::seals_side_by_side;
 
 /// Why a message was refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -19,6 +19,14 @@ struct Ciphers {
     wide: Option<(Wide, [u8; 32])>,
 }
 
+/// Whether this machine seals several packets side by side.
+pub(crate) fn seals_side_by_side() -> bool {
+    #[cfg(target_arch = "x86_64")]
+    return Wide::of_this_machine().is_some();
+    #[cfg(not(target_arch = "x86_64"))]
+    return false;
+}
+
 impl TransportKey {
     pub(super) fn new(bytes: &[u8; 32]) -> Self {
         let key = UnboundKey::new(&CHACHA20_POLY1305, bytes).expect("32 bytes are a key");

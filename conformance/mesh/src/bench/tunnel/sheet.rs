@@ -39,7 +39,10 @@ pub(super) fn write(rows: &[Row], results: &Results, pace: &Pace) -> Result<()> 
     let page = page([&sheet, &other], &machine, rows, results.left_out(), pace);
     for (name, content) in [(sheet.page, page), (sheet.plot, plot::svg(results))] {
         let path = Path::new(FOLDER).join(name);
-        std::fs::write(&path, content).with_context(|| format!("cannot write {}", path.display()))?;
+        // Whole or not at all.
+        let unfinished = path.with_extension("unfinished");
+        let written = std::fs::write(&unfinished, content).and_then(|()| std::fs::rename(&unfinished, &path));
+        written.with_context(|| format!("cannot write {}", path.display()))?;
         eprintln!("wrote {}", path.display());
     }
     Ok(())
