@@ -5,11 +5,13 @@
 //! | the handshake (paper §5.4.1–5.4.3) | `handshake.rs` | `snow`, the Noise library, with our curve (`curve.rs`) and cipher (`cipher.rs`) |
 //! | MACs and cookies (§5.4.4, §5.4.7) | `macs.rs` | BLAKE2s, XChaCha20-Poly1305 |
 //! | who may ask for a handshake, and how often (§5.3) | `guard.rs` | |
-//! | sealing and opening in place (§5.4.6) | `keypair.rs`, `replay_window.rs`, `transport_key.rs` | `ring`; for full packets, where the processor has the vectors, `wide` |
+//! | sealing and opening in place (§5.4.6) | `keypair.rs`, `replay_window.rs`, `transport_key.rs` | `ring`; for full packets, where the processor has the vectors, `wide` or `half_wide` |
 
 mod cipher;
 mod curve;
 mod guard;
+#[cfg(target_arch = "x86_64")]
+mod half_wide;
 mod handshake;
 mod keypair;
 mod macs;

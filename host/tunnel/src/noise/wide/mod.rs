@@ -11,9 +11,7 @@ mod poly1305;
 
 use std::arch::x86_64::*;
 
-use subtle::ConstantTimeEq as _;
-
-use super::transport_key::TAG;
+use super::transport_key::{TAG, assert_fit, is_same};
 use chacha20::{BLOCK, BLOCKS, Streams};
 
 /// The proof that this machine has the instructions.
@@ -82,12 +80,6 @@ impl Wide {
     }
 }
 
-/// Whoever breaks this would have two texts covered by one stream.
-fn assert_fit(counters: &[u64], texts: &[&mut [u8]]) {
-    assert!(texts.len() <= 8 && texts.len() == counters.len(), "a counter for each text, of eight at most");
-    assert!(texts.iter().all(|text| text.len() == texts[0].len()), "texts of one length");
-}
-
 #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512ifma")]
 fn seal(key: &[u8; 32], counter: u64, text: &mut [u8]) -> [u8; TAG] {
     let stream = Stream::new(key, counter, text.len());
@@ -133,12 +125,6 @@ fn open_several(key: &[u8; 32], counters: &[u64], texts: &mut [&mut [u8]], tags:
         }
     }
     are_right
-}
-
-/// Compares in one go, in constant time; byte by byte took a hundredth of a receiver's work.
-#[inline]
-fn is_same(ours: &[u8; TAG], tag: &[u8; TAG]) -> bool {
-    u128::from_ne_bytes(*ours).ct_eq(&u128::from_ne_bytes(*tag)).into()
 }
 
 /// The tags of texts of one length, eight at most, with their one-time keys.
