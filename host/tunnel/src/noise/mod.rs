@@ -7,6 +7,8 @@
 //! | who may ask for a handshake, and how often (§5.3) | `guard.rs` | |
 //! | sealing and opening in place (§5.4.6) | `keypair.rs`, `replay_window.rs`, `transport_key.rs` | `ring`; for full packets, where the processor has the vectors, `wide` or `half_wide` |
 
+#[cfg(target_arch = "x86_64")]
+mod chacha_state;
 mod cipher;
 mod curve;
 mod guard;
@@ -18,6 +20,8 @@ mod macs;
 mod message;
 mod replay_window;
 mod transport_key;
+#[cfg(target_arch = "x86_64")]
+mod vectors;
 #[cfg(target_arch = "x86_64")]
 mod wide;
 mod wiped;

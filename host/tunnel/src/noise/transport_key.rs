@@ -5,9 +5,7 @@ use ring::aead::{Aad, CHACHA20_POLY1305, LessSafeKey, Nonce, UnboundKey};
 use subtle::ConstantTimeEq as _;
 
 #[cfg(target_arch = "x86_64")]
-use super::half_wide::HalfWide;
-#[cfg(target_arch = "x86_64")]
-use super::wide::Wide;
+use super::vectors::Vectors;
 use super::wiped::Wiped;
 
 /// Bytes of a tag.
@@ -20,16 +18,13 @@ struct Ciphers {
     ring: LessSafeKey,
     /// For longer packets, where the machine has the instructions.
     #[cfg(target_arch = "x86_64")]
-    wide: Option<(Wide, [u8; 32])>,
-    /// For several longer packets, where it has these and not those.
-    #[cfg(target_arch = "x86_64")]
-    half_wide: Option<(HalfWide, [u8; 32])>,
+    vectors: Option<(Vectors, [u8; 32])>,
 }
 
 /// Whether this machine seals several packets side by side.
 pub(crate) fn seals_side_by_side() -> bool {
     #[cfg(target_arch = "x86_64")]
-    return Wide::of_this_machine().is_some();
+    return matches!(Vectors::of_this_machine(), Some(Vectors::Wide(_)));
     #[cfg(not(target_arch = "x86_64"))]
     return false;
 }
@@ -37,21 +32,17 @@ pub(crate) fn seals_side_by_side() -> bool {
 impl TransportKey {
     pub(super) fn new(bytes: &[u8; 32]) -> Self {
         let key = UnboundKey::new(&CHACHA20_POLY1305, bytes).expect("32 bytes are a key");
-        #[cfg(target_arch = "x86_64")]
-        let wide = Wide::of_this_machine();
         Self(Wiped::new(Ciphers {
             ring: LessSafeKey::new(key),
             #[cfg(target_arch = "x86_64")]
-            wide: wide.map(|wide| (wide, *bytes)),
-            #[cfg(target_arch = "x86_64")]
-            half_wide: HalfWide::of_this_machine().filter(|_| wide.is_none()).map(|half_wide| (half_wide, *bytes)),
+            vectors: Vectors::of_this_machine().map(|vectors| (vectors, *bytes)),
         }))
     }
 
     /// Seals a packet in place. Returns its tag.
     pub(super) fn seal(&self, counter: u64, packet: &mut [u8]) -> [u8; TAG] {
         #[cfg(target_arch = "x86_64")]
-        if let Some((wide, key)) = &self.0.wide
+        if let Some((Vectors::Wide(wide), key)) = &self.0.vectors
             && wide.is_worth(packet.len())
         {
             return wide.seal(key, counter, packet);
@@ -66,18 +57,11 @@ impl TransportKey {
     /// Seals up to eight packets of one length in place, a counter each. Returns as many tags; others are of no use.
     pub(super) fn seal_several(&self, counters: &[u64], packets: &mut [&mut [u8]]) -> [[u8; TAG]; 8] {
         #[cfg(target_arch = "x86_64")]
-        if let Some((wide, key)) = &self.0.wide
+        if let Some((vectors, key)) = &self.0.vectors
             && let Some(first) = packets.first()
-            && wide.is_worth_together(packets.len(), first.len())
+            && vectors.are_worth_together(packets.len(), first.len())
         {
-            return wide.seal_several(key, counters, packets);
-        }
-        #[cfg(target_arch = "x86_64")]
-        if let Some((half_wide, key)) = &self.0.half_wide
-            && let Some(first) = packets.first()
-            && half_wide.is_worth(packets.len(), first.len())
-        {
-            return half_wide.seal_several(key, counters, packets);
+            return vectors.seal_several(key, counters, packets);
         }
         let mut tags = [[0; TAG]; 8];
         for ((tag, packet), counter) in tags.iter_mut().zip(packets).zip(counters) {
@@ -90,19 +74,18 @@ impl TransportKey {
     #[must_use]
     pub(super) fn open_several(&self, counters: &[u64], sealed: &mut [&mut [u8]]) -> [bool; 8] {
         #[cfg(target_arch = "x86_64")]
-        if let Some(length) = sealed.first().and_then(|first| first.len().checked_sub(TAG)) {
+        if let Some((vectors, key)) = &self.0.vectors
+            && let Some(length) = sealed.first().and_then(|first| first.len().checked_sub(TAG))
+            && vectors.are_worth_together(sealed.len(), length)
+        {
             let count = sealed.len();
-            match &*self.0 {
-                Ciphers { wide: Some((wide, key)), .. } if wide.is_worth_together(count, length) => {
-                    let (mut packets, tags) = apart(sealed, length);
-                    return wide.open_several(key, counters, &mut packets[..count], &tags[..count]);
-                }
-                Ciphers { half_wide: Some((half_wide, key)), .. } if half_wide.is_worth(count, length) => {
-                    let (mut packets, tags) = apart(sealed, length);
-                    return half_wide.open_several(key, counters, &mut packets[..count], &tags[..count]);
-                }
-                Ciphers { .. } => {}
+            let (mut packets, mut tags) = (<[&mut [u8]; 8]>::default(), [[0; TAG]; 8]);
+            for ((sealed, packet), tag) in sealed.iter_mut().zip(&mut packets).zip(&mut tags) {
+                let (text, behind) = sealed.split_at_mut(length);
+                tag.copy_from_slice(behind);
+                *packet = text;
             }
+            return vectors.open_several(key, counters, &mut packets[..count], &tags[..count]);
         }
         let mut are_right = [false; 8];
         for ((is_right, sealed), counter) in are_right.iter_mut().zip(sealed).zip(counters) {
@@ -115,7 +98,7 @@ impl TransportKey {
     #[must_use]
     pub(super) fn open(&self, counter: u64, sealed: &mut [u8]) -> bool {
         #[cfg(target_arch = "x86_64")]
-        if let Some((wide, key)) = &self.0.wide
+        if let Some((Vectors::Wide(wide), key)) = &self.0.vectors
             && let Some((packet, tag)) = sealed.split_last_chunk_mut::<TAG>()
             && wide.is_worth(packet.len())
         {
@@ -123,19 +106,6 @@ impl TransportKey {
         }
         self.0.ring.open_in_place(nonce(counter), Aad::empty(), sealed).is_ok()
     }
-}
-
-/// Packets of `length` bytes, eight at most, and the tags behind them.
-#[cfg(target_arch = "x86_64")]
-#[inline]
-fn apart<'a>(sealed: &'a mut [&mut [u8]], length: usize) -> ([&'a mut [u8]; 8], [[u8; TAG]; 8]) {
-    let (mut packets, mut tags) = (<[&mut [u8]; 8]>::default(), [[0; TAG]; 8]);
-    for ((sealed, packet), tag) in sealed.iter_mut().zip(&mut packets).zip(&mut tags) {
-        let (text, behind) = sealed.split_at_mut(length);
-        tag.copy_from_slice(behind);
-        *packet = text;
-    }
-    (packets, tags)
 }
 
 /// Whoever breaks this would have two texts covered by one stream.
@@ -201,8 +171,8 @@ mod tests {
         let mut transport = TransportKey::new(key);
         #[cfg(target_arch = "x86_64")]
         {
-            transport.0.wide = None;
-            transport.0.half_wide = HalfWide::of_this_machine().map(|half_wide| (half_wide, *key));
+            let half_wide = super::super::half_wide::HalfWide::of_this_machine();
+            transport.0.vectors = half_wide.map(|half_wide| (Vectors::HalfWide(half_wide), *key));
         }
         transport
     }
@@ -212,8 +182,7 @@ mod tests {
         let mut transport = TransportKey::new(key);
         #[cfg(target_arch = "x86_64")]
         {
-            transport.0.wide = None;
-            transport.0.half_wide = None;
+            transport.0.vectors = None;
         }
         transport
     }

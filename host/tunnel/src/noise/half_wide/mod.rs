@@ -5,7 +5,8 @@
 //! `ring` hashes one part of a packet beside the rounds that cover the next, and hashes the last part and covers the first
 //! alone. Here the last part of a packet is hashed beside the first rounds of the next, and nothing is alone but the end.
 //!
-//! As in `wide`, its time depends on lengths alone, and the state that holds the key is erased.
+//! As in `wide`, its time depends on lengths alone, and the states that hold the key, or can be run back to it, are
+//! erased.
 
 mod poly1305;
 mod rounds;
@@ -15,6 +16,7 @@ use std::ops::Range;
 
 use zeroize::Zeroizing;
 
+use super::chacha_state::state;
 use super::transport_key::{TAG, assert_fit, is_same};
 use poly1305::{BLOCK, Poly1305};
 use rounds::Work;
@@ -24,9 +26,6 @@ const STREAM_BLOCK: usize = 64;
 
 /// Bytes of stream that are made at once.
 const STREAM: usize = 8 * STREAM_BLOCK;
-
-/// "expand 32-byte k" (RFC 8439 §2.3).
-const CONSTANTS: [u32; 4] = [0x6170_7865, 0x3320_646e, 0x7962_2d32, 0x6b20_6574];
 
 /// The proof that this machine has the instructions.
 #[derive(Clone, Copy, Debug)]
@@ -49,7 +48,7 @@ impl HalfWide {
     }
 
     /// Whether so many texts of so many bytes take less time together than one by one with `ring`.
-    pub(super) fn is_worth(self, count: usize, length: usize) -> bool {
+    pub(super) fn is_worth_together(self, count: usize, length: usize) -> bool {
         match count {
             0 | 1 => false,
             2 => length >= 900,
@@ -89,11 +88,8 @@ impl HalfWide {
 #[target_feature(enable = "avx2,bmi2")]
 fn cover_and_hash<const OPENS: bool>(key: &[u8; 32], counters: &[u64], texts: &mut [&mut [u8]]) -> [[u8; TAG]; 8] {
     let mut before = Zeroizing::new([_mm256_setzero_si256(); 16]);
-    for (word, constant) in before.iter_mut().zip(CONSTANTS) {
-        *word = _mm256_set1_epi32(constant as i32);
-    }
-    for (word, bytes) in before[4..].iter_mut().zip(key.as_chunks().0) {
-        *word = _mm256_set1_epi32(i32::from_le_bytes(*bytes));
+    for (vector, word) in before.iter_mut().zip(state(key, 0, 0).iter()) {
+        *vector = _mm256_set1_epi32(word.cast_signed());
     }
     let mut work = Work::new([_mm256_setzero_si256(); 16]);
     let (mut stream, mut tags) = ([0; STREAM], [[0; TAG]; 8]);

@@ -6,6 +6,8 @@ use std::arch::asm;
 use std::arch::x86_64::__m256i;
 use std::mem::offset_of;
 
+use zeroize::Zeroize as _;
+
 use super::poly1305::{BLOCK, Poly1305};
 
 /// Double rounds of ChaCha20.
@@ -49,6 +51,13 @@ impl Work {
         unsafe { rounds(self, text.as_ptr()) };
         let (blocks, _) = text[beside * BLOCKS * BLOCK..].as_chunks();
         blocks.iter().for_each(|block| self.hash.block(block));
+    }
+}
+
+impl Drop for Work {
+    /// The rounds can be run backwards: what they end with is as good as the key that they began with.
+    fn drop(&mut self) {
+        self.state.zeroize();
     }
 }
 

@@ -6,6 +6,7 @@ use std::arch::x86_64::*;
 
 use zeroize::Zeroizing;
 
+use super::super::chacha_state::state;
 use super::{load, quarters, store};
 
 /// Bytes of a block.
@@ -13,23 +14,6 @@ pub(super) const BLOCK: usize = 64;
 
 /// Blocks of a message of 1,420 bytes, padded, and of its one-time key.
 pub(super) const BLOCKS: usize = 24;
-
-/// "expand 32-byte k".
-const CONSTANTS: [u32; 4] = [0x6170_7865, 0x3320_646e, 0x7962_2d32, 0x6b20_6574];
-
-/// The state before the rounds: of the block with number `block`, with WireGuard's nonce (paper §5.4.6): 4 bytes of
-/// zeros, the counter little endian.
-fn state(key: &[u8; 32], counter: u64, block: u32) -> Zeroizing<[u32; 16]> {
-    let mut state = Zeroizing::new([0; 16]);
-    state[..4].copy_from_slice(&CONSTANTS);
-    for (word, bytes) in state[4..12].iter_mut().zip(key.chunks_exact(4)) {
-        *word = u32::from_le_bytes([bytes[0], bytes[1], bytes[2], bytes[3]]);
-    }
-    state[12] = block;
-    state[14] = counter as u32;
-    state[15] = (counter >> 32) as u32;
-    state
-}
 
 /// A column round and a diagonal round, of quarter rounds on the words that are named.
 macro_rules! double_round {
