@@ -10,10 +10,14 @@ use nix::unistd::{Pid, geteuid};
 
 use crate::leftovers::{self, Which};
 use crate::machine::Machine;
+use crate::shell;
 use crate::underlay::{GATEWAY, ip};
 
 /// Tells laboratories of one process apart.
 static COUNT: AtomicU32 = AtomicU32::new(0);
+
+/// The packet filters that a bridge can be told to pass (`Documentation/networking/ip-sysctl.rst` of Linux, `net.bridge`).
+const BRIDGE_FILTERS: [&str; 3] = ["arptables", "ip6tables", "iptables"];
 
 /// A bridge between machines, 10.77.0.0/16. Removed when dropped.
 #[derive(Debug)]
@@ -50,7 +54,19 @@ impl Lab {
         ip(&["-n", &hub, "link", "add", "br0", "type", "bridge"])?;
         ip(&["-n", &hub, "addr", "add", &format!("{}/16", Self::GATEWAY), "dev", "br0"])?;
         ip(&["-n", &hub, "link", "set", "br0", "up"])?;
+        lab.only_switch()?;
         Ok(lab)
+    }
+
+    /// Has the bridge switch only. Where the module `br_netfilter` is loaded, everything on a bridge passes the packet
+    /// filter as well: no wire does that, and a measurement would count it.
+    fn only_switch(&self) -> Result<()> {
+        let mut sysctl = self.on_hub("sysctl");
+        // Settings that are not there are no error: the module is not loaded.
+        sysctl.args(["--quiet", "--ignore", "--write"]);
+        sysctl.args(BRIDGE_FILTERS.map(|filter| format!("net.bridge.bridge-nf-call-{filter}=0")));
+        shell::run(sysctl, "")?.success("sysctl for the laboratory's bridge")?;
+        Ok(())
     }
 
     /// Leaves everything running when dropped.

@@ -10,10 +10,12 @@ use crate::places;
 use crate::toolchains::{self, BpfToolchain, DEBIAN_LLVM};
 
 /// Programs that tests and demonstration use, and Debian's package of each.
-const PROGRAMS: [(&str, &str); 18] = [
+const PROGRAMS: [(&str, &str); 20] = [
     ("ip", "iproute2"),
     ("ss", "iproute2"),
     ("nsenter", "util-linux"),
+    ("ps", "procps"),
+    ("sysctl", "procps"),
     ("ping", "iputils-ping"),
     ("wg", "wireguard-tools"),
     ("wireguard-go", "wireguard-go"),
