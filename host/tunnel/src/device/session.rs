@@ -94,7 +94,6 @@ impl Sealer {
         while at < packets.count() {
             let length = packets.length(at);
             let same = (at..packets.count()).take_while(|next| packets.length(*next) == length);
-            // So few that what is written is still at hand where it is sealed.
             let count = same.take(SIDE_BY_SIDE).count();
             self.seal(length, count, |nth, room| packets.write(at + nth, room), out);
             at += count;

@@ -8,14 +8,14 @@ use parking_lot::Mutex;
 
 use super::handshake::SessionKeys;
 use super::message::HEADER;
-use super::transport_key::{TAG, TransportKey};
+use super::transport_key::{SIDE_BY_SIDE, TAG, TransportKey};
 use super::{Refused, ReplayWindow};
 use crate::limits::{OVERHEAD, REJECT_AFTER_MESSAGES, REJECT_AFTER_TIME};
 
 const _: () = assert!(HEADER + TAG == OVERHEAD);
 
-/// Messages that are sealed, or opened, in less time together than one by one.
-pub(crate) const SIDE_BY_SIDE: usize = 8;
+/// What became of messages that came together; of those beyond the last, nothing.
+pub(crate) type Opened = [Result<(), Refused>; SIDE_BY_SIDE];
 
 /// A keypair that was agreed.
 pub(crate) struct Keypair {
@@ -79,25 +79,22 @@ impl Keypair {
     pub(crate) fn seal(&self, first: u64, messages: &mut [u8], size: usize) {
         let mut counters = first..;
         for some in messages.chunks_mut(SIDE_BY_SIDE * size) {
-            let (mut numbers, mut packets, mut tags) =
-                ([0; 8], <[&mut [u8]; 8]>::default(), <[&mut [u8]; 8]>::default());
+            let (mut numbers, mut packets) = ([0; SIDE_BY_SIDE], <[&mut [u8]; SIDE_BY_SIDE]>::default());
             let count = some.len() / size;
             for (at, (message, counter)) in some.chunks_exact_mut(size).zip(&mut counters).enumerate() {
-                numbers[at] = counter;
-                (packets[at], tags[at]) = self.begin(counter, message);
+                (numbers[at], packets[at]) = (counter, self.begin(counter, message));
             }
-            let sealed = self.sealing.seal_several(&numbers[..count], &mut packets[..count]);
-            tags.into_iter().zip(sealed).take(count).for_each(|(tag, sealed)| tag.copy_from_slice(&sealed));
+            self.sealing.seal_several(&numbers[..count], &mut packets[..count]);
         }
     }
 
-    /// Writes the header of a message. Returns its packet and the room for the tag.
-    fn begin<'a>(&self, counter: u64, message: &'a mut [u8]) -> (&'a mut [u8], &'a mut [u8]) {
+    /// Writes the header of a message. Returns its packet, with the room for the tag.
+    fn begin<'a>(&self, counter: u64, message: &'a mut [u8]) -> &'a mut [u8] {
         let (head, rest) = message.split_at_mut(HEADER);
         head[..4].copy_from_slice(&4_u32.to_le_bytes());
         head[4..8].copy_from_slice(&self.peer_index.to_le_bytes());
         head[8..].copy_from_slice(&counter.to_le_bytes());
-        rest.split_at_mut(rest.len() - TAG)
+        rest
     }
 
     /// Opens a message in place: the packet, with its padding, is where [`HEADER`] bytes come before it and the tag
@@ -114,11 +111,12 @@ impl Keypair {
     }
 
     /// Opens up to [`SIDE_BY_SIDE`] messages of `size` bytes in place, as if one after the other.
-    pub(crate) fn open_several(&self, now: Instant, messages: &mut [u8], size: usize) -> [Result<(), Refused>; 8] {
+    pub(crate) fn open_several(&self, now: Instant, messages: &mut [u8], size: usize) -> Opened {
         if !self.is_alive(now) {
-            return [Err(Refused::NoKeypair); 8];
+            return [Err(Refused::NoKeypair); SIDE_BY_SIDE];
         }
-        let (mut counters, mut sealed, mut count) = ([0; 8], <[&mut [u8]; 8]>::default(), 0);
+        let (mut counters, mut sealed) = ([0; SIDE_BY_SIDE], <[&mut [u8]; SIDE_BY_SIDE]>::default());
+        let mut count = 0;
         for message in messages.chunks_exact_mut(size).take(SIDE_BY_SIDE) {
             match split(message) {
                 Ok(split) => (counters[count], sealed[count]) = split,
@@ -127,17 +125,17 @@ impl Keypair {
             }
             count += 1;
         }
-        let opened = self.opening.open_several(&counters[..count], &mut sealed[..count]);
+        let are_right = self.opening.open_several(&counters[..count], &mut sealed[..count]);
+        let mut opened = [Err(Refused::Invalid); SIDE_BY_SIDE];
         let mut window = self.window.lock();
-        std::array::from_fn(|at| match opened[at] {
-            false => Err(Refused::Invalid),
-            true if window.note(counters[at]) => Ok(()),
-            true => Err(Refused::Replayed),
-        })
+        for ((opened, counter), _) in opened.iter_mut().zip(counters).zip(are_right).filter(|(_, is_right)| *is_right) {
+            *opened = if window.note(counter) { Ok(()) } else { Err(Refused::Replayed) };
+        }
+        opened
     }
 
-    fn open_each(&self, now: Instant, messages: &mut [u8], size: usize) -> [Result<(), Refused>; 8] {
-        let mut results = [Err(Refused::Invalid); 8];
+    fn open_each(&self, now: Instant, messages: &mut [u8], size: usize) -> Opened {
+        let mut results = [Err(Refused::Invalid); SIDE_BY_SIDE];
         for (result, message) in results.iter_mut().zip(messages.chunks_exact_mut(size)) {
             *result = self.open(now, message);
         }
@@ -204,7 +202,7 @@ mod tests {
     fn many_are_sealed_as_one_is_and_opened_once() {
         let now = Instant::now();
         let (one, other) = pair(now);
-        for (size, count) in [(OVERHEAD, 8), (OVERHEAD + 64, 19), (OVERHEAD + 1_420, 24), (OVERHEAD + 8_900, 9)] {
+        for (size, count) in [(OVERHEAD, 8), (OVERHEAD + 64, 67), (OVERHEAD + 1_420, 96), (OVERHEAD + 8_900, 9)] {
             let first = one.reserve(count).expect("it is young");
             let mut messages = vec![0x5a; size * count as usize];
             one.seal(first, &mut messages, size);
@@ -220,7 +218,7 @@ mod tests {
                 let mut changed = some.to_vec();
                 changed[damaged * size + size / 2] ^= 1;
                 changed[beyond * size + 8..][..8].copy_from_slice(&u64::MAX.to_le_bytes());
-                let (mut expected, mut replayed) = ([Ok(()); 8], [Err(Refused::Replayed); 8]);
+                let (mut expected, mut replayed) = ([Ok(()); SIDE_BY_SIDE], [Err(Refused::Replayed); SIDE_BY_SIDE]);
                 (expected[damaged], expected[beyond]) = (Err(Refused::Invalid), Err(Refused::Invalid));
                 (replayed[damaged], replayed[beyond]) = (Ok(()), Ok(()));
                 let outcomes = other.open_several(now, &mut changed, size);
@@ -230,7 +228,10 @@ mod tests {
                 let opened = &changed[..size][HEADER..size - TAG];
                 assert!(damaged == 0 || opened.iter().all(|byte| *byte == 0x5a), "{count} of {size} bytes");
                 let late = now + REJECT_AFTER_TIME;
-                assert_eq!(other.open_several(late, some, size)[..count], [Err(Refused::NoKeypair); 8][..count]);
+                assert_eq!(
+                    other.open_several(late, some, size)[..count],
+                    [Err(Refused::NoKeypair); SIDE_BY_SIDE][..count]
+                );
             }
         }
     }

@@ -28,11 +28,11 @@ mod wiped;
 
 pub(crate) use guard::{Addressed, Admission, Guard};
 pub(crate) use handshake::{Initiation, PresharedKey, Received, SessionKeys, Tai64n};
-pub(crate) use keypair::{Keypair, SIDE_BY_SIDE};
+pub(crate) use keypair::Keypair;
 pub(crate) use macs::PeerMacs;
 pub(crate) use message::{COOKIE, HEADER, INITIATION, Message, RESPONSE};
 pub(crate) use replay_window::ReplayWindow;
-pub(crate) use transport_key::seals_side_by_side;
+pub(crate) use transport_key::{SIDE_BY_SIDE, seals_side_by_side};
 
 /// Why a message was refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

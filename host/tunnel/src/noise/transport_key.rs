@@ -11,6 +11,9 @@ use super::wiped::Wiped;
 /// Bytes of a tag.
 pub(super) const TAG: usize = 16;
 
+/// Messages that are sealed, or opened, together at most: a cipher may take fewer at once, and a last few alone.
+pub(crate) const SIDE_BY_SIDE: usize = 32;
+
 /// A key of ChaCha20-Poly1305, erased when dropped.
 pub(super) struct TransportKey(Wiped<Ciphers>);
 
@@ -54,44 +57,56 @@ impl TransportKey {
         tag
     }
 
-    /// Seals up to eight packets of one length in place, a counter each. Returns as many tags; others are of no use.
-    pub(super) fn seal_several(&self, counters: &[u64], packets: &mut [&mut [u8]]) -> [[u8; TAG]; 8] {
-        #[cfg(target_arch = "x86_64")]
-        if let Some((vectors, key)) = &self.0.vectors
-            && let Some(first) = packets.first()
-            && vectors.are_worth_together(packets.len(), first.len())
-        {
-            return vectors.seal_several(key, counters, packets);
+    /// Seals up to [`SIDE_BY_SIDE`] packets of one length in place, a counter each. Behind each is room for its tag.
+    pub(super) fn seal_several(&self, counters: &[u64], packets: &mut [&mut [u8]]) {
+        for (counters, packets) in counters.chunks(self.at_once()).zip(packets.chunks_mut(self.at_once())) {
+            #[cfg(target_arch = "x86_64")]
+            if let Some((vectors, key)) = self.worth_together(packets) {
+                vectors.seal_several(key, counters, packets);
+                continue;
+            }
+            for (counter, packet) in counters.iter().zip(packets) {
+                let (packet, tag) = packet.split_last_chunk_mut().expect("room for a tag");
+                *tag = self.seal(*counter, packet);
+            }
         }
-        let mut tags = [[0; TAG]; 8];
-        for ((tag, packet), counter) in tags.iter_mut().zip(packets).zip(counters) {
-            *tag = self.seal(*counter, packet);
-        }
-        tags
     }
 
-    /// Opens up to eight of one length, with the tags behind them, in place, a counter each. Which are authentic.
+    /// Opens up to [`SIDE_BY_SIDE`] of one length, with the tags behind them, in place, a counter each. Which are authentic;
+    /// the bytes of others are of no use.
     #[must_use]
-    pub(super) fn open_several(&self, counters: &[u64], sealed: &mut [&mut [u8]]) -> [bool; 8] {
-        #[cfg(target_arch = "x86_64")]
-        if let Some((vectors, key)) = &self.0.vectors
-            && let Some(length) = sealed.first().and_then(|first| first.len().checked_sub(TAG))
-            && vectors.are_worth_together(sealed.len(), length)
-        {
-            let count = sealed.len();
-            let (mut packets, mut tags) = (<[&mut [u8]; 8]>::default(), [[0; TAG]; 8]);
-            for ((sealed, packet), tag) in sealed.iter_mut().zip(&mut packets).zip(&mut tags) {
-                let (text, behind) = sealed.split_at_mut(length);
-                tag.copy_from_slice(behind);
-                *packet = text;
+    pub(super) fn open_several(&self, counters: &[u64], sealed: &mut [&mut [u8]]) -> [bool; SIDE_BY_SIDE] {
+        let mut are_right = [false; SIDE_BY_SIDE];
+        let of_each = are_right[..sealed.len()].chunks_mut(self.at_once());
+        let chunks = counters.chunks(self.at_once()).zip(sealed.chunks_mut(self.at_once()));
+        for ((counters, sealed), are_right) in chunks.zip(of_each) {
+            #[cfg(target_arch = "x86_64")]
+            if let Some((vectors, key)) = self.worth_together(sealed) {
+                vectors.open_several(key, counters, sealed, are_right);
+                continue;
             }
-            return vectors.open_several(key, counters, &mut packets[..count], &tags[..count]);
-        }
-        let mut are_right = [false; 8];
-        for ((is_right, sealed), counter) in are_right.iter_mut().zip(sealed).zip(counters) {
-            *is_right = self.open(*counter, sealed);
+            for ((is_right, sealed), counter) in are_right.iter_mut().zip(sealed).zip(counters) {
+                *is_right = self.open(*counter, sealed);
+            }
         }
         are_right
+    }
+
+    /// How many the cipher takes at once.
+    fn at_once(&self) -> usize {
+        #[cfg(target_arch = "x86_64")]
+        if let Some((vectors, _)) = &self.0.vectors {
+            return vectors.at_once();
+        }
+        SIDE_BY_SIDE
+    }
+
+    /// What takes these, with room for their tags, in less time together than one by one.
+    #[cfg(target_arch = "x86_64")]
+    fn worth_together(&self, sealed: &[&mut [u8]]) -> Option<(Vectors, &[u8; 32])> {
+        let length = sealed.first()?.len().checked_sub(TAG)?;
+        let (vectors, key) = self.0.vectors.as_ref()?;
+        vectors.are_worth_together(sealed.len(), length).then_some((*vectors, key))
     }
 
     /// Opens a packet and the tag behind it in place. Whether it is authentic; if not, its bytes are of no use.
@@ -108,10 +123,10 @@ impl TransportKey {
     }
 }
 
-/// Whoever breaks this would have two texts covered by one stream.
+/// Whoever breaks this would have two texts covered by one stream, or one not covered.
 #[cfg(target_arch = "x86_64")]
-pub(super) fn assert_fit(counters: &[u64], texts: &[&mut [u8]]) {
-    assert!(texts.len() <= 8 && texts.len() == counters.len(), "a counter for each text, of eight at most");
+pub(super) fn assert_fit(counters: &[u64], texts: &[&mut [u8]], most: usize) {
+    assert!(texts.len() <= most && texts.len() == counters.len(), "a counter for each text, of {most} at most");
     assert!(texts.iter().all(|text| text.len() == texts[0].len()), "texts of one length");
 }
 
@@ -196,21 +211,22 @@ mod tests {
     }
 
     fn several_are_as_one_is(key: &[u8; 32], transport: &TransportKey) {
-        let counters: [u64; 8] = std::array::from_fn(|at| (u64::from(u32::MAX) - 3) * at as u64);
+        let counters: [u64; SIDE_BY_SIDE] = std::array::from_fn(|at| (u64::from(u32::MAX) - 3) * at as u64);
         for (count, length) in
-            (1..=8).flat_map(|count| (0..=1_600).chain([3_000, 8_900]).map(move |length| (count, length)))
+            (1..=SIDE_BY_SIDE).flat_map(|count| (0..=1_600).chain([3_000, 8_900]).map(move |length| (count, length)))
         {
-            // Each length with eight, and a third of them with each fewer: blocks of one message end in each lane.
-            if count < 8 && length % 3 != count % 3 {
+            // Each length with eight, and a few of them with each other number: blocks of one message end in each lane.
+            let every = if count < 8 { 3 } else { 31 };
+            if count != 8 && length % every != count % every {
                 continue;
             }
             let counters = &counters[..count];
             let packets: Vec<Vec<u8>> =
                 (0..count).map(|at| (0..length).map(|byte: usize| (byte * (at + 3)) as u8).collect()).collect();
             let mut sealed = packets.clone();
-            let tags = transport.seal_several(counters, &mut slices(&mut sealed));
-            for (at, sealed) in sealed.iter_mut().enumerate() {
-                sealed.extend(tags[at]);
+            sealed.iter_mut().for_each(|sealed| sealed.extend([0; TAG]));
+            transport.seal_several(counters, &mut slices(&mut sealed));
+            for (at, sealed) in sealed.iter().enumerate() {
                 assert!(*sealed == theirs(key, counters[at], &packets[at]), "{length} bytes, number {at} of {count}");
             }
             let mut opened = sealed.clone();

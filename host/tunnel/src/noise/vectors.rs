@@ -1,8 +1,7 @@
 //! The cipher in the widest vectors that this machine has, for several packets together.
 
-use super::half_wide::HalfWide;
-use super::transport_key::TAG;
-use super::wide::Wide;
+use super::half_wide::{self, HalfWide};
+use super::wide::{self, Wide};
 
 /// The proof that this machine has the instructions of one of our own ciphers.
 #[derive(Clone, Copy, Debug)]
@@ -27,27 +26,34 @@ impl Vectors {
         }
     }
 
-    /// Seals up to eight texts of one length in place, each with its counter. Returns as many tags; others are of no use.
-    pub(super) fn seal_several(self, key: &[u8; 32], counters: &[u64], texts: &mut [&mut [u8]]) -> [[u8; TAG]; 8] {
+    /// How many it takes at once, at most.
+    pub(super) fn at_once(self) -> usize {
+        match self {
+            Self::Wide(_) => wide::AT_ONCE,
+            Self::HalfWide(_) => half_wide::AT_ONCE,
+        }
+    }
+
+    /// Seals so many texts of one length in place, each with its counter. Their tags go into the room behind them.
+    pub(super) fn seal_several(self, key: &[u8; 32], counters: &[u64], texts: &mut [&mut [u8]]) {
         match self {
             Self::Wide(wide) => wide.seal_several(key, counters, texts),
             Self::HalfWide(half_wide) => half_wide.seal_several(key, counters, texts),
         }
     }
 
-    /// Opens up to eight texts of one length in place. `false` for those that are not what was sealed, whose bytes are of no
-    /// use.
-    #[must_use]
+    /// Opens so many texts of one length, with the tags behind them, in place, and says which are what was sealed. The bytes
+    /// of others are of no use.
     pub(super) fn open_several(
         self,
         key: &[u8; 32],
         counters: &[u64],
         texts: &mut [&mut [u8]],
-        tags: &[[u8; TAG]],
-    ) -> [bool; 8] {
+        are_right: &mut [bool],
+    ) {
         match self {
-            Self::Wide(wide) => wide.open_several(key, counters, texts, tags),
-            Self::HalfWide(half_wide) => half_wide.open_several(key, counters, texts, tags),
+            Self::Wide(wide) => wide.open_several(key, counters, texts, are_right),
+            Self::HalfWide(half_wide) => half_wide.open_several(key, counters, texts, are_right),
         }
     }
 }

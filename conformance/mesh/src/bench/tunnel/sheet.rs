@@ -57,8 +57,8 @@ fn page([sheet, other]: [&Sheet; 2], machine: &MachineKind, rows: &[Row], left_o
          Written by `cargo xtask bench tunnel --sheet`. All figures are of one run, in fresh network namespaces, each \
          device on both sides, the devices in turn; medians of {rounds} rounds (echoes {} times in each, \
          {large_rounds} with 4,194,302 peers), with the least and the greatest. Only the ratios mean something on \
-         another machine. Sealing alone is `ring`'s, a packet at a time; ours seals eight together where the \
-         processor has vectors of 512 bits, or of 256.\n\n\
+         another machine. Sealing alone is `ring`'s, a packet at a time; ours seals several together where \
+         the processor has vectors of 512 bits, or of 256.\n\n\
          Machine: {processor}, {cores} cores, {has}, Linux {kernel}. One {as_other}: [{other_page}]({other_page}).\n\n\
          ![Bars of the main figures]({plot})\n\n",
         echoes.times

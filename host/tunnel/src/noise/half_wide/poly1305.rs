@@ -25,10 +25,11 @@ impl Poly1305 {
         Self { r, s: r[1] + (r[1] >> 2), h: [0; 3], pad: [pad0, pad1] }
     }
 
-    /// Takes 16 bytes.
+    /// Takes a block, little endian.
+    #[target_feature(enable = "avx2,bmi2")]
     #[inline]
-    pub(super) fn block(&mut self, block: &[u8; BLOCK]) {
-        let ([r0, r1], s, block) = (self.r.map(u128::from), u128::from(self.s), u128::from_le_bytes(*block));
+    pub(super) fn block(&mut self, block: u128) {
+        let ([r0, r1], s) = (self.r.map(u128::from), u128::from(self.s));
         let [h0, h1, h2] = self.h;
         let (low, carry) = (u128::from(h1) << 64 | u128::from(h0)).overflowing_add(block);
         let (h0, h1, h2) = (low & u128::from(u64::MAX), low >> 64, u128::from(h2 + u64::from(carry) + 1));
@@ -41,18 +42,16 @@ impl Poly1305 {
         self.h = [low as u64, (low >> 64) as u64, (d2 & 3) + u64::from(carry)];
     }
 
-    /// What is left of a text below a block, and how long it is in all: the tag of the construction without additional data
-    /// (RFC 8439 §2.8).
+    /// Ends a text of `length` bytes, whose whole blocks were taken, with the block that begins behind them, of which what is
+    /// beyond the text does not count. Returns the tag of the construction without additional data (RFC 8439 §2.8).
+    #[target_feature(enable = "avx2,bmi2")]
     #[inline]
-    pub(super) fn finish(&mut self, rest: &[u8], length: usize) -> [u8; TAG] {
-        if !rest.is_empty() {
-            let mut block = [0; BLOCK];
-            block[..rest.len()].copy_from_slice(rest);
-            self.block(&block);
+    pub(super) fn finish(&mut self, last: &[u8; BLOCK], length: usize) -> [u8; TAG] {
+        let bits = length % BLOCK * 8;
+        if bits > 0 {
+            self.block(u128::from_le_bytes(*last) & ((1 << bits) - 1));
         }
-        let mut lengths = [0; BLOCK];
-        lengths[8..].copy_from_slice(&(length as u64).to_le_bytes());
-        self.block(&lengths);
+        self.block(u128::from(length as u64) << 64);
         // Less 2^130 - 5 if it is that much, told without a branch.
         let [h0, h1, h2] = self.h;
         let low = u128::from(h1) << 64 | u128::from(h0);

@@ -14,6 +14,9 @@ use std::arch::x86_64::*;
 use super::transport_key::{TAG, assert_fit, is_same};
 use chacha20::{BLOCK, BLOCKS, Streams};
 
+/// Texts that are taken at once, at most: a lane each.
+pub(super) const AT_ONCE: usize = 8;
+
 /// The proof that this machine has the instructions.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Wide(());
@@ -57,26 +60,25 @@ impl Wide {
         unsafe { open(key, counter, text, tag) }
     }
 
-    /// Seals up to eight texts of one length in place, each with its counter. Returns as many tags; others are of no use.
-    pub(super) fn seal_several(self, key: &[u8; 32], counters: &[u64], texts: &mut [&mut [u8]]) -> [[u8; TAG]; 8] {
-        assert_fit(counters, texts);
+    /// Seals up to [`AT_ONCE`] texts of one length in place, each with its counter. Behind each is room for its tag.
+    pub(super) fn seal_several(self, key: &[u8; 32], counters: &[u64], texts: &mut [&mut [u8]]) {
+        assert_fit(counters, texts, AT_ONCE);
         // SAFETY: as above.
         unsafe { seal_several(key, counters, texts) }
     }
 
-    /// Opens up to eight texts of one length in place. Those that are not what was sealed are left as they were, and
-    /// `false`.
-    #[must_use]
+    /// Opens up to [`AT_ONCE`] texts of one length, with the tags behind them, in place, and says which are what was sealed.
+    /// Others are left as they were.
     pub(super) fn open_several(
         self,
         key: &[u8; 32],
         counters: &[u64],
         texts: &mut [&mut [u8]],
-        tags: &[[u8; TAG]],
-    ) -> [bool; 8] {
-        assert_fit(counters, texts);
+        are_right: &mut [bool],
+    ) {
+        assert_fit(counters, texts, AT_ONCE);
         // SAFETY: as above.
-        unsafe { open_several(key, counters, texts, tags) }
+        unsafe { open_several(key, counters, texts, are_right) }
     }
 }
 
@@ -98,33 +100,49 @@ fn open(key: &[u8; 32], counter: u64, text: &mut [u8], tag: &[u8; TAG]) -> bool 
 }
 
 #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512ifma")]
-fn seal_several(key: &[u8; 32], counters: &[u64], texts: &mut [&mut [u8]]) -> [[u8; TAG]; 8] {
-    let Some(length) = texts.first().map(|text| text.len()) else { return [[0; TAG]; 8] };
+fn seal_several(key: &[u8; 32], counters: &[u64], texts: &mut [&mut [u8]]) {
+    let Some((length, mut texts, tags)) = apart(texts) else { return };
+    let texts = &mut texts[..counters.len()];
     let mut streams = Streams::new(key, counters, length);
     let keys = streams.one_time_keys();
     streams.cover(texts);
-    tags_of(&keys, texts)
+    for (tag, made) in tags.into_iter().flatten().zip(tags_of(&keys, texts)) {
+        *tag = made;
+    }
 }
 
 #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512ifma")]
-fn open_several(key: &[u8; 32], counters: &[u64], texts: &mut [&mut [u8]], tags: &[[u8; TAG]]) -> [bool; 8] {
-    let mut are_right = [false; 8];
-    let Some(length) = texts.first().map(|text| text.len()) else { return are_right };
+fn open_several(key: &[u8; 32], counters: &[u64], texts: &mut [&mut [u8]], are_right: &mut [bool]) {
+    let Some((length, mut texts, tags)) = apart(texts) else { return };
+    let texts = &mut texts[..counters.len()];
     let mut streams = Streams::new(key, counters, length);
-    let ours = tags_of(&streams.one_time_keys(), texts);
-    for (is_right, (ours, tag)) in are_right.iter_mut().zip(ours.iter().zip(tags)) {
-        *is_right = is_same(ours, tag);
+    let made = tags_of(&streams.one_time_keys(), texts);
+    for (is_right, (tag, made)) in are_right.iter_mut().zip(tags.into_iter().flatten().zip(made)) {
+        *is_right = is_same(&made, tag);
     }
-    if !are_right[..texts.len()].contains(&false) {
+    if !are_right.contains(&false) {
         streams.cover(texts);
     } else {
         for ((text, counter), is_right) in texts.iter_mut().zip(counters).zip(are_right) {
-            if is_right {
+            if *is_right {
                 chacha20::cover(key, *counter, 1, text);
             }
         }
     }
-    are_right
+}
+
+/// Texts of one length and the tags behind them.
+type Apart<'a> = (usize, [&'a mut [u8]; AT_ONCE], [Option<&'a mut [u8; TAG]>; AT_ONCE]);
+
+/// Tells texts from the tags behind them. `None` if there are no texts.
+fn apart<'a>(sealed: &'a mut [&mut [u8]]) -> Option<Apart<'a>> {
+    let length = sealed.first()?.len() - TAG;
+    let (mut texts, mut tags) = (<[&mut [u8]; AT_ONCE]>::default(), [const { None }; AT_ONCE]);
+    for ((sealed, text), tag) in sealed.iter_mut().zip(&mut texts).zip(&mut tags) {
+        let (front, behind) = sealed.split_last_chunk_mut()?;
+        (*text, *tag) = (front, Some(behind));
+    }
+    Some((length, texts, tags))
 }
 
 /// The tags of texts of one length, eight at most, with their one-time keys.
