@@ -7,7 +7,7 @@ use std::process::Command;
 
 use servos_wakeup::{Hook, WakeupError, WakeupFilter};
 
-use stage::{NOBODY, PEER, address, drain_some, object, on_stage, on_stage_by, table};
+use stage::{NOBODY, PEER, address, object, on_stage, on_stage_by, read, table};
 
 /// Packets a destination: more than the kernel's own multicast, which is foreign too.
 const PACKETS: usize = 100;
@@ -21,7 +21,7 @@ fn what_no_server_can_have_ends_as_foreign() {
             let before = stage.counters().foreign;
             stage.send(destination, PACKETS);
             assert!(stage.counters().foreign >= before + PACKETS as u64, "{destination}: {:?}", stage.counters());
-            assert_eq!(stage.read(), 0, "{destination}");
+            assert_eq!(stage.read(0), 0, "{destination}");
         }
     });
 }
@@ -47,12 +47,12 @@ fn a_filter_that_is_dropped_lets_everything_pass() {
     for hook in [Hook::Tcx, Hook::Clsact] {
         on_stage_by(hook, async |stage| {
             stage.send(NOBODY, 3);
-            assert_eq!(stage.read(), 0);
+            assert_eq!(stage.read(0), 0);
 
             drop(stage.filter);
 
             stage.socket.send_to(b"x", (NOBODY, 9)).expect("sent");
-            assert_eq!(drain_some(&stage.device), 1);
+            assert_eq!(read(&stage.device, 1), 1);
         });
     }
 }
@@ -63,7 +63,7 @@ fn clsact_serves_where_tcx_is_missing() {
         stage.send(NOBODY, 5);
         stage.send(PEER, 4);
 
-        assert_eq!(stage.read(), 4);
+        assert_eq!(stage.read(4), 4);
         assert_eq!((stage.counters().unknown, stage.counters().woke), (5, 4));
         assert_eq!(stage.wake().await, address(PEER));
         let disciplines = Command::new("tc").args(["qdisc", "show", "dev", "wg0"]).output().expect("tc");
@@ -83,13 +83,13 @@ fn what_a_killed_agent_left_by_clsact_does_not_stand_in_the_way() {
         let known = table(&[PEER, NOBODY]);
         let again = WakeupFilter::attach_by(Hook::Clsact, &object(), "wg0", &known).expect("attached");
         stage.socket.send_to(b"x", (NOBODY, 9)).expect("known by now");
-        assert_eq!(drain_some(&stage.device), 1);
+        assert_eq!(read(&stage.device, 1), 1);
         assert_eq!(again.counters().expect("counters").woke, 1);
 
         std::mem::forget(again);
         WakeupFilter::remove_left("wg0").expect("removed");
         stage.socket.send_to(b"x", ("100.64.0.9", 9)).expect("nobody is asked");
-        assert_eq!(drain_some(&stage.device), 1);
+        assert_eq!(read(&stage.device, 1), 1);
         WakeupFilter::remove_left("wg0").expect("nothing there");
     });
 }

@@ -12,7 +12,7 @@ fn what_is_for_nobody_ends_in_the_kernel() {
     on_stage(async |mut stage| {
         stage.send(NOBODY, 100);
 
-        assert_eq!(stage.read(), 0);
+        assert_eq!(stage.read(0), 0);
         let counters = stage.counters();
         assert_eq!(counters.unknown, 100);
         assert_eq!(counters.woke + counters.active, 0);
@@ -26,7 +26,7 @@ fn what_is_for_a_peer_without_session_wakes_once() {
         stage.send(PEER, 100);
         stage.send(OTHER_PEER, 10);
 
-        assert_eq!(stage.read(), 110);
+        assert_eq!(stage.read(110), 110);
         assert_eq!(stage.counters().woke, 110);
         assert_eq!(stage.wake().await, address(PEER));
         assert_eq!(stage.wake().await, address(OTHER_PEER));
@@ -39,7 +39,7 @@ fn what_is_for_a_peer_with_session_goes_straight_on() {
     on_stage(async |mut stage| {
         stage.filter.set_active(address(PEER), true).expect("active");
         stage.send(PEER, 100);
-        assert_eq!(stage.read(), 100);
+        assert_eq!(stage.read(100), 100);
         assert_eq!(stage.counters(), Counters { active: 100, ..stage.counters() });
         assert!(stage.no_wake().await);
 
@@ -60,7 +60,7 @@ fn a_change_of_the_mesh_changes_the_verdicts() {
         stage.send(NOBODY, 3);
         stage.send(PEER, 4);
 
-        assert_eq!(stage.read(), 3);
+        assert_eq!(stage.read(3), 3);
         assert_eq!(stage.counters().unknown, 4);
     });
 }
@@ -77,7 +77,7 @@ fn a_named_change_of_the_mesh_changes_the_verdicts_that_it_names() {
         stage.send(PEER, 4);
         stage.send(OTHER_PEER, 2);
 
-        assert_eq!(stage.read(), 5);
+        assert_eq!(stage.read(5), 5);
         assert_eq!((stage.counters().unknown, stage.counters().woke), (4, 5));
         assert_eq!(stage.wake().await, address(NOBODY));
         assert_eq!(stage.wake().await, address(OTHER_PEER), "not named, so it stays");

@@ -59,9 +59,9 @@ impl Stage {
         }
     }
 
-    /// How many UDP packets came through.
-    pub fn read(&self) -> usize {
-        drain(&self.device)
+    /// How many UDP packets came through, where so many are expected.
+    pub fn read(&self, expected: usize) -> usize {
+        read(&self.device, expected)
     }
 
     pub fn counters(&self) -> Counters {
@@ -78,7 +78,7 @@ impl Stage {
     }
 }
 
-pub fn drain(device: &SyncDevice) -> usize {
+fn drain(device: &SyncDevice) -> usize {
     let mut packet = [0; 2_048];
     let mut count = 0;
     while let Ok(length) = device.recv(&mut packet) {
@@ -88,15 +88,16 @@ pub fn drain(device: &SyncDevice) -> usize {
     count
 }
 
-/// The same, once there is one: another processor may be the one that hands it to the device, after `send` has returned.
-pub fn drain_some(device: &SyncDevice) -> usize {
+/// The same, where so many are expected: another processor may be the one that hands them to the device, after `send` has
+/// returned.
+pub fn read(device: &SyncDevice, expected: usize) -> usize {
     let started = Instant::now();
-    loop {
-        match drain(device) {
-            0 if started.elapsed() < Duration::from_secs(30) => std::thread::park_timeout(Duration::from_millis(1)),
-            count => return count,
-        }
+    let mut count = drain(device);
+    while count < expected && started.elapsed() < Duration::from_secs(30) {
+        std::thread::park_timeout(Duration::from_millis(1));
+        count += drain(device);
     }
+    count
 }
 
 pub fn object() -> Vec<u8> {
