@@ -69,6 +69,33 @@ fn a_stream_goes_on_across_a_kill_and_nothing_leaves_in_clear_meanwhile() {
 }
 
 #[test]
+fn nothing_leaves_in_clear_where_the_kernel_overlooks_the_routes_of_what_was_left() {
+    for scope in ["all", "default"] {
+        let lab = Lab::new();
+        let [one, two] = &lab.machines;
+        one.run("sysctl", &["-w", &format!("net.ipv4.conf.{scope}.ignore_routes_with_linkdown=1")]);
+        one.run("ip", &["route", "add", "default", "via", &two.v4]);
+        let _second = lab.start(1, &lab.settings(1));
+        let unreachable = ["route", "show", "type", "unreachable"];
+        for _ in 0..2 {
+            let running = lab.start(0, &staying(&lab, 0));
+            one.ping(&two.address);
+            assert!(one.run("ip", &unreachable).starts_with("unreachable 100.64.0.0/10"), "{scope}");
+            running.kill();
+            wait_for("its route to be overlooked", || {
+                let found = one.command("ip").args(["route", "get", &two.address]).output().expect("ip");
+                let found = String::from_utf8_lossy(&found.stdout).into_owned();
+                assert!(found.is_empty() || found.contains(&one.interface), "{scope}: it takes another way: {found}");
+                found.is_empty()
+            });
+        }
+        lab.start(0, &lab.settings(0)).quit();
+        assert_eq!(one.run("ip", &unreachable), "", "{scope}");
+        assert_eq!(way(one, &two.address), one.underlay, "as without a mesh");
+    }
+}
+
+#[test]
 fn it_stays_after_an_orderly_end_and_goes_when_it_is_no_more_to_stay() {
     let lab = Lab::new();
     let [one, two] = &lab.machines;

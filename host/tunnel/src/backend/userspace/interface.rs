@@ -13,7 +13,7 @@ use tun_rs::{DeviceBuilder, SyncDevice};
 
 use super::left::{self, Present};
 use super::queue::Queue;
-use super::segments;
+use super::{segments, unreachable};
 use crate::TunnelError;
 use crate::limits::DEFAULT_MTU;
 
@@ -129,7 +129,11 @@ impl Interface {
 
     /// Whether it stays when it is dropped, or when the process ends, however it ends.
     pub(super) fn set_stays(&self, stays: bool) -> io::Result<()> {
-        self.queues.first().map_or(Ok(()), |queue| queue.set_stays(stays))
+        self.queues.first().map_or(Ok(()), |queue| queue.set_stays(stays))?;
+        let behind = if stays { unreachable::set(&self.name) } else { unreachable::remove() };
+        behind
+            .unwrap_or_else(|error| tracing::warn!(%error, "the route behind the interface's is not as it should be"));
+        Ok(())
     }
 
     pub(super) fn set_mtu(&self, mtu: u16) -> io::Result<()> {

@@ -1,7 +1,8 @@
 //! What tunnels left when they ended: TUN devices that nobody holds, with an address of the mesh.
 //!
 //! Such an interface keeps the mesh's route, so that nothing for the mesh leaves by the default route, in clear, while
-//! there is no tunnel (unless `ignore_routes_with_linkdown` says otherwise). The next one takes it over.
+//! there is no tunnel; where the kernel overlooks that route, another stands behind it (`unreachable.rs`). The next one takes
+//! it over.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -124,7 +125,7 @@ fn links() -> io::Result<BTreeMap<String, Link>> {
 fn has_carrier(interface: &str) -> io::Result<bool> {
     let mut link = LinkMessage::default();
     link.header.index = if_nametoindex(interface)?;
-    let Some(RouteNetlinkMessage::NewLink(link)) = netlink::ask(RouteNetlinkMessage::GetLink(link))? else {
+    let Some(RouteNetlinkMessage::NewLink(link)) = netlink::ask(RouteNetlinkMessage::GetLink(link), 0)? else {
         return Ok(true);
     };
     let carrier = link.attributes.iter().find_map(|attribute| match attribute {

@@ -25,6 +25,7 @@ mod signal;
 mod sockets;
 mod timers;
 mod tun_to_network;
+mod unreachable;
 
 use std::io;
 use std::num::NonZeroUsize;
@@ -211,10 +212,11 @@ pub(crate) fn remove_left(interface: &str) -> Result<(), TunnelError> {
     remove_others(interface);
     let failed = |source| TunnelError::Remove { interface: interface.to_owned(), source };
     match left::present(interface).map_err(failed)? {
-        Present::Nothing => Ok(()),
-        Present::Left(_) => left::remove(interface).map_err(failed),
-        Present::Others => Err(TunnelError::InterfaceInUse { interface: interface.to_owned() }),
+        Present::Nothing => {}
+        Present::Left(_) => left::remove(interface).map_err(failed)?,
+        Present::Others => return Err(TunnelError::InterfaceInUse { interface: interface.to_owned() }),
     }
+    unreachable::remove().map_err(failed)
 }
 
 /// MTU of the interface that a tunnel left, bytes.

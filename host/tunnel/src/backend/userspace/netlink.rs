@@ -1,4 +1,4 @@
-//! One question to the kernel about an interface, and its answer. Nothing is waited for: the kernel has answered when the
+//! One question to the kernel about an interface or a route, and its answer. Nothing is waited for: the kernel has answered when the
 //! question is sent.
 
 use std::io;
@@ -8,14 +8,14 @@ use rtnetlink::packet_route::RouteNetlinkMessage;
 use rtnetlink::sys::protocols::NETLINK_ROUTE;
 use rtnetlink::sys::{Socket, SocketAddr};
 
-/// What it answers; `None` where it does as it is told.
+/// What it answers; `None` where it does as it is told. `flags`: those of the request, beyond that it is one.
 ///
 /// # Errors
 ///
 /// What it says.
-pub(super) fn ask(message: RouteNetlinkMessage) -> io::Result<Option<RouteNetlinkMessage>> {
+pub(super) fn ask(message: RouteNetlinkMessage, flags: u16) -> io::Result<Option<RouteNetlinkMessage>> {
     let mut request = NetlinkMessage::from(message);
-    request.header.flags = NLM_F_REQUEST | NLM_F_ACK;
+    request.header.flags = NLM_F_REQUEST | NLM_F_ACK | flags;
     request.finalize();
     let mut bytes = vec![0; request.buffer_len()];
     request.serialize(&mut bytes);

@@ -59,7 +59,7 @@ fn set(interface: &str, segments: u32) -> io::Result<()> {
     let mut link = LinkMessage::default();
     link.header.index = if_nametoindex(interface)?;
     link.attributes.push(LinkAttribute::GsoMaxSegs(segments));
-    netlink::ask(RouteNetlinkMessage::SetLink(link)).map(drop)
+    netlink::ask(RouteNetlinkMessage::SetLink(link), 0).map(drop)
 }
 
 #[cfg(test)]
