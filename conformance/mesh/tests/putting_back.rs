@@ -9,12 +9,19 @@ fn has_interface(server: &Server) -> Result<bool> {
     Ok(server.machine.run("ip", &["link", "show", "dev", "wg0"])?.status.success())
 }
 
+fn has_route_behind(server: &Server) -> Result<bool> {
+    let routes = server.machine.run("ip", &["route", "show", "type", "unreachable"])?.success("ip route show")?;
+    Ok(routes.contains("100.64.0.0/10"))
+}
+
 #[test]
 fn decommissioning_puts_everything_back() -> Result<()> {
     let mesh = MeshLab::start(false)?;
     let mut server = mesh.bare("s1")?;
     let machine = &server.machine;
     machine.sh("ufw allow 22/tcp && ufw --force enable")?.success("ufw")?;
+    // Where the routes of a closed interface do not count.
+    machine.run("sysctl", &["-w", "net.ipv4.conf.all.ignore_routes_with_linkdown=1"])?.success("sysctl")?;
     let resolver = machine.read("/etc/resolv.conf")?;
     let rules = machine.run("ufw", &["show", "added"])?.success("ufw show added")?;
     mesh.commission(&mut server)?;
@@ -31,8 +38,10 @@ fn decommissioning_puts_everything_back() -> Result<()> {
     server.agent.take().expect("it runs").stop()?;
     ensure!(server.machine.read("/etc/resolv.conf")? == resolver, "SIGTERM left the resolver changed");
     ensure!(has_interface(&server)?, "without it, what is for the mesh would leave by the default route");
+    ensure!(has_route_behind(&server)?, "it would all the same: the interface's route does not count");
     server.agent(&["decommission", "--yes"])?.success("decommission")?;
     ensure!(!has_interface(&server)?, "the interface is left behind");
+    ensure!(!has_route_behind(&server)?, "the route behind the interface's is left behind");
 
     ensure!(server.machine.run("ufw", &["show", "added"])?.stdout == rules, "rules are left behind");
     ensure!(!server.machine.sh("ls /var/lib/servos/private-key")?.status.success(), "the key is left behind");

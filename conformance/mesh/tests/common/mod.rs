@@ -49,10 +49,11 @@ impl End {
     /// Starts the program; without peers.
     pub fn start(&mut self) -> Result<()> {
         let arguments: Vec<&str> = self.arguments.iter().map(String::as_str).collect();
-        let tunnel = self.tunnel.insert(self.machine.spawn("tunnel", &self.program, &arguments, "")?);
-        let wg = || self.machine.sh("wg show wg1")?.success("wg show wg1");
-        let program = self.program.display();
-        wait_for("wg1", PATIENCE, wg).with_context(|| format!("{program} does not serve it: {}", tunnel.log()))?;
+        self.tunnel = Some(self.machine.spawn("tunnel", &self.program, &arguments, "")?);
+        wait_for("wg1", PATIENCE, || self.wg("show wg1").map(drop)).with_context(|| {
+            let said = self.tunnel.as_ref().map(Daemon::log).unwrap_or_default();
+            format!("{} does not serve it: {said}", self.program.display())
+        })?;
         self.wg("set wg1 private-key /run/key listen-port 10000")?;
         self.up()
     }

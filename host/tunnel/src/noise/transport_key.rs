@@ -24,7 +24,7 @@ struct Ciphers {
     vectors: Option<(Vectors, [u8; 32])>,
 }
 
-/// Whether this machine seals several packets side by side.
+/// Whether this machine seals packets side by side, in vectors of 512 bits.
 pub(crate) fn seals_side_by_side() -> bool {
     #[cfg(target_arch = "x86_64")]
     return matches!(Vectors::of_this_machine(), Some(Vectors::Wide(_)));
@@ -59,6 +59,7 @@ impl TransportKey {
 
     /// Seals up to [`SIDE_BY_SIDE`] packets of one length in place, a counter each. Behind each is room for its tag.
     pub(super) fn seal_several(&self, counters: &[u64], packets: &mut [&mut [u8]]) {
+        assert_eq!(counters.len(), packets.len(), "a counter for each packet");
         for (counters, packets) in counters.chunks(self.at_once()).zip(packets.chunks_mut(self.at_once())) {
             #[cfg(target_arch = "x86_64")]
             if let Some((vectors, key)) = self.worth_together(packets) {
@@ -123,11 +124,12 @@ impl TransportKey {
     }
 }
 
-/// Whoever breaks this would have two texts covered by one stream, or one not covered.
+/// Whoever breaks this would have two texts covered by one stream, or one not covered. Tags, or room for them, are behind.
 #[cfg(target_arch = "x86_64")]
 pub(super) fn assert_fit(counters: &[u64], texts: &[&mut [u8]], most: usize) {
     assert!(texts.len() <= most && texts.len() == counters.len(), "a counter for each text, of {most} at most");
-    assert!(texts.iter().all(|text| text.len() == texts[0].len()), "texts of one length");
+    let length = texts.first().map_or(TAG, |text| text.len());
+    assert!(length >= TAG && texts.iter().all(|text| text.len() == length), "texts of one length, and tags behind");
 }
 
 /// Compares in one go, in constant time; byte by byte took a hundredth of a receiver's work.

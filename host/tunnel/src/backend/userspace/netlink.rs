@@ -1,5 +1,5 @@
-//! One question to the kernel about an interface or a route, and its answer. Nothing is waited for: the kernel has answered when the
-//! question is sent.
+//! One question to the kernel about an interface or a route, and its answer. Nothing is waited for: the kernel has answered
+//! when the question is sent.
 
 use std::io;
 

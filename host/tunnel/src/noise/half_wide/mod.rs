@@ -76,6 +76,7 @@ impl HalfWide {
         are_right: &mut [bool],
     ) {
         assert_fit(counters, texts, AT_ONCE);
+        assert_eq!(are_right.len(), texts.len(), "an answer for each text");
         // SAFETY: as above.
         unsafe { cover_and_hash::<true>(key, counters, texts, are_right) }
     }

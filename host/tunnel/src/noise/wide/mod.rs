@@ -77,6 +77,7 @@ impl Wide {
         are_right: &mut [bool],
     ) {
         assert_fit(counters, texts, AT_ONCE);
+        assert_eq!(are_right.len(), texts.len(), "an answer for each text");
         // SAFETY: as above.
         unsafe { open_several(key, counters, texts, are_right) }
     }
@@ -134,7 +135,7 @@ fn open_several(key: &[u8; 32], counters: &[u64], texts: &mut [&mut [u8]], are_r
 /// Texts of one length and the tags behind them.
 type Apart<'a> = (usize, [&'a mut [u8]; AT_ONCE], [Option<&'a mut [u8; TAG]>; AT_ONCE]);
 
-/// Tells texts from the tags behind them. `None` if there are no texts.
+/// Tells texts from the tags behind them, where [`assert_fit`] let them pass. `None` if there are none.
 fn apart<'a>(sealed: &'a mut [&mut [u8]]) -> Option<Apart<'a>> {
     let length = sealed.first()?.len() - TAG;
     let (mut texts, mut tags) = (<[&mut [u8]; AT_ONCE]>::default(), [const { None }; AT_ONCE]);
