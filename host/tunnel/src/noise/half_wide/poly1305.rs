@@ -42,16 +42,18 @@ impl Poly1305 {
         self.h = [low as u64, (low >> 64) as u64, (d2 & 3) + u64::from(carry)];
     }
 
-    /// Ends a text of `length` bytes, whose whole blocks were taken, with the block that begins behind them, of which what is
-    /// beyond the text does not count. Returns the tag of the construction without additional data (RFC 8439 §2.8).
+    /// Takes whole blocks.
     #[target_feature(enable = "avx2,bmi2")]
     #[inline]
-    pub(super) fn finish(&mut self, last: &[u8; BLOCK], length: usize) -> [u8; TAG] {
-        let bits = length % BLOCK * 8;
-        if bits > 0 {
-            self.block(u128::from_le_bytes(*last) & ((1 << bits) - 1));
+    pub(super) fn blocks(&mut self, text: &[u8]) {
+        let (blocks, _) = text.as_chunks();
+        for block in blocks {
+            self.block(u128::from_le_bytes(*block));
         }
-        self.block(u128::from(length as u64) << 64);
+    }
+
+    /// The tag, once all blocks were taken.
+    pub(super) fn tag(&self) -> [u8; TAG] {
         // Less 2^130 - 5 if it is that much, told without a branch.
         let [h0, h1, h2] = self.h;
         let low = u128::from(h1) << 64 | u128::from(h0);
@@ -61,4 +63,25 @@ impl Poly1305 {
         let pad = u128::from(self.pad[1]) << 64 | u128::from(self.pad[0]);
         ((low & !mask) | (reduced & mask)).wrapping_add(pad).to_le_bytes()
     }
+}
+
+/// Blocks that are hashed last of each text.
+pub(super) const END: usize = 3;
+
+/// Where [`end`] begins in a text of `length` bytes, of more than a block.
+pub(super) fn end_of(length: usize) -> usize {
+    (length.div_ceil(BLOCK) + 1).checked_sub(END).expect("texts of more than a block") * BLOCK
+}
+
+/// The last blocks of what is hashed of a text of `length` bytes without additional data (RFC 8439 §2.8): its last two, of
+/// which what is beyond the text does not count, and one that says how long it is.
+pub(super) fn end(last: &[u8; (END - 1) * BLOCK], length: usize) -> [u8; END * BLOCK] {
+    let beyond = length.wrapping_neg() % BLOCK * 8;
+    let mut end = [0; END * BLOCK];
+    let (blocks, _) = end.as_chunks_mut();
+    let (last, _) = last.as_chunks();
+    blocks[0] = last[0];
+    blocks[1] = (u128::from_le_bytes(last[1]) << beyond >> beyond).to_le_bytes();
+    blocks[2] = (u128::from(length as u64) << 64).to_le_bytes();
+    end
 }
