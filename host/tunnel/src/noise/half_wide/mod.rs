@@ -117,10 +117,12 @@ fn cover_and_hash<const OPENS: bool>(
             at = range.end;
             let part = Part { nth, range, skip, is_last: at == length };
             let fills = part.range.len() == STREAM - skip;
-            match skip {
-                _ if OPENS || !fills => write::<0, false>(&words, stream),
-                0 => write::<0, true>(&words, &mut texts[nth][part.range.start..]),
-                _ => write::<1, true>(&words, &mut texts[nth][part.range.start..]),
+            if OPENS || !fills {
+                write::<0, false>(&words, stream);
+            } else if skip == 0 {
+                write::<0, true>(&words, &mut texts[nth][part.range.start..]);
+            } else {
+                write::<1, true>(&words, &mut texts[nth][part.range.start..]);
             }
             if let Some(part) = due {
                 end_part::<OPENS>(&work.hash, &part, texts[part.nth], stream_due, are_right);
