@@ -2,11 +2,13 @@
 //!
 //! All checkouts share them, so that each finds its dependencies built. Those of our own crates are another matter: Cargo
 //! takes them for fresh if they are younger than the files of a crate, whichever checkout they were made of, and paths of
-//! the checkout are written in some. So what another checkout made of our own crates is forgotten.
+//! the checkout are written in some. So what another checkout made of our own crates is forgotten, once none of its commands
+//! runs.
 
 use std::collections::BTreeSet;
 use std::ffi::OsStr;
-use std::path::Path;
+use std::fs::{File, OpenOptions, TryLockError};
+use std::path::{Path, PathBuf};
 use std::{fs, io};
 
 use anyhow::{Context, Result};
@@ -19,23 +21,84 @@ const NOTE: &str = "checkout";
 /// Cargo's folders of what it knows of each built crate lie so deep in a target folder, at most.
 const DEPTH: usize = 4;
 
-/// Makes the cache this checkout's.
-pub fn claim() -> Result<()> {
-    for target in [places::target(), places::fuzz_target(), places::guest_target()] {
-        claim_target(&target, &places::root())?;
+/// In the cache: locked by all commands of the checkout whose cache it is, and alone by one that makes it another's.
+const LOCK: &str = "checkout.lock";
+
+/// While this is there, the cache stays this checkout's.
+pub struct Claim {
+    _lock: File,
+}
+
+/// Makes the cache this checkout's. Waits for the commands of others, and says so.
+pub fn claim() -> Result<Claim> {
+    let (cache, targets) = (places::cache(), [places::target(), places::fuzz_target(), places::guest_target()]);
+    if let Some(claim) = Claim::of(&cache, &targets, &places::root(), false)? {
+        return Ok(claim);
     }
-    Ok(())
+    eprintln!("waiting for another checkout, which builds in {} or runs what it built there", cache.display());
+    Claim::of(&cache, &targets, &places::root(), true)?.context("a lock that was waited for is not held")
+}
+
+impl Claim {
+    /// `None` if another has it, and it is not waited for.
+    fn of(cache: &Path, targets: &[PathBuf], root: &Path, waits: bool) -> Result<Option<Self>> {
+        let path = cache.join(LOCK);
+        let failed = || format!("cannot lock {}", path.display());
+        let opened = || OpenOptions::new().create(true).truncate(false).write(true).open(&path);
+        let lock = fs::create_dir_all(cache).and_then(|()| opened()).with_context(failed)?;
+        // Between one lock and the other a third may make it its own.
+        loop {
+            if !take(&lock, With::Others, waits).with_context(failed)? {
+                return Ok(None);
+            }
+            if targets.iter().all(|target| is_ours(target, root)) {
+                return Ok(Some(Self { _lock: lock }));
+            }
+            lock.unlock().with_context(failed)?;
+            if !take(&lock, With::None, waits).with_context(failed)? {
+                return Ok(None);
+            }
+            for target in targets {
+                claim_target(target, root)?;
+            }
+            lock.unlock().with_context(failed)?;
+        }
+    }
+}
+
+/// With whom a lock is held.
+enum With {
+    Others,
+    None,
+}
+
+/// False if another has the lock, and it is not waited for.
+fn take(lock: &File, with: With, waits: bool) -> io::Result<bool> {
+    let tried = match (with, waits) {
+        (With::Others, true) => return lock.lock_shared().map(|()| true),
+        (With::None, true) => return lock.lock().map(|()| true),
+        (With::Others, false) => lock.try_lock_shared(),
+        (With::None, false) => lock.try_lock(),
+    };
+    match tried {
+        Ok(()) => Ok(true),
+        Err(TryLockError::WouldBlock) => Ok(false),
+        Err(TryLockError::Error(error)) => Err(error),
+    }
+}
+
+fn is_ours(target: &Path, root: &Path) -> bool {
+    fs::read(target.join(NOTE)).is_ok_and(|noted| noted == root.as_os_str().as_encoded_bytes())
 }
 
 fn claim_target(target: &Path, root: &Path) -> Result<()> {
-    let (note, owner) = (target.join(NOTE), root.as_os_str().as_encoded_bytes());
-    if fs::read(&note).is_ok_and(|noted| noted == owner) {
+    if is_ours(target, root) {
         return Ok(());
     }
-    let ours = crates_of(root)?;
+    let (note, ours) = (target.join(NOTE), crates_of(root)?);
     forget(target, &ours, DEPTH).with_context(|| format!("cannot forget what lies in {}", target.display()))?;
     fs::create_dir_all(target)
-        .and_then(|()| fs::write(&note, owner))
+        .and_then(|()| fs::write(&note, root.as_os_str().as_encoded_bytes()))
         .with_context(|| format!("cannot write {}", note.display()))
 }
 
@@ -119,6 +182,37 @@ mod tests {
             claim_target(&target, &checkouts[checkout]).unwrap();
             assert_eq!(built.exists(), is_kept, "of {checkout}");
         }
+        fs::remove_dir_all(&folder).unwrap();
+    }
+
+    #[test]
+    fn no_checkout_takes_the_cache_from_one_whose_commands_run() {
+        let folder = std::env::temp_dir().join(format!("servos-lock-{}", std::process::id()));
+        let (cache, checkouts) = (folder.join("cache"), ["one", "two"].map(|name| folder.join(name)));
+        for checkout in &checkouts {
+            fs::create_dir_all(checkout).unwrap();
+        }
+        let claim = |checkout: usize| {
+            let targets = [cache.join("target"), cache.join("guests")];
+            Claim::of(&cache, &targets, &checkouts[checkout], false).unwrap()
+        };
+        let first = claim(0).expect("nobody has it");
+        let second = claim(0).expect("it has it already");
+        assert!(claim(1).is_none(), "two commands of the other run");
+        drop(first);
+        assert!(claim(1).is_none(), "one command of the other runs");
+        drop(second);
+        let other = claim(1).expect("none runs any more");
+        assert!(claim(0).is_none(), "now it is the other's");
+        // Whoever waits has it in the end.
+        let waiting = std::thread::spawn({
+            let (cache, root) = (cache.clone(), checkouts[0].clone());
+            let targets = [cache.join("target"), cache.join("guests")];
+            move || Claim::of(&cache, &targets, &root, true).unwrap().is_some()
+        });
+        drop(other);
+        assert!(waiting.join().unwrap());
+        assert!(is_ours(&cache.join("target"), &checkouts[0]));
         fs::remove_dir_all(&folder).unwrap();
     }
 

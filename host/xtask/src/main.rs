@@ -54,9 +54,8 @@ fn main() -> ExitCode {
 }
 
 fn dispatch(command: Command) -> Result<ExitCode> {
-    if !matches!(command, Command::Setup) {
-        checkout::claim()?;
-    }
+    // To the end, but for the demonstration: this process becomes that, and gives it up.
+    let _claim = (!matches!(command, Command::Setup)).then(checkout::claim).transpose()?;
     match command {
         Command::Setup => setup::main(),
         Command::Build(arguments) => build::main(&arguments),
