@@ -79,7 +79,8 @@ pub fn due(facts: &Facts) -> Due {
     match (facts.stage, facts.old_at) {
         (Some(Stage::Publishing), _) => Due::Adopt,
         (Some(Stage::Transition { ends, .. }), _) if ends <= facts.now => facts.when(write, Due::End),
-        (Some(Stage::Transition { ends, kept: false }), _) => facts.when(write.min(ends), Due::Keep),
+        // If the transition is over by then, it ends.
+        (Some(Stage::Transition { kept: false, .. }), _) => facts.when(write, Due::Keep),
         (Some(Stage::Transition { ends, kept: true }), _) => Due::Nothing(ends - facts.now),
         (None, None) => Due::Nothing(ROTATION_CHECK),
         (None, Some(old_at)) if old_at <= facts.now => facts.when(begin, Due::Begin),

@@ -75,3 +75,15 @@ proptest! {
         }
     }
 }
+
+/// A transition ends while its files cannot be written: neither is due before they can.
+#[test]
+fn what_is_to_be_written_down_waits_until_it_can_be() {
+    let seconds = Duration::from_secs;
+    let not_before = NotBefore { write: seconds(16), ..NotBefore::default() };
+    let stage = Some(Stage::Transition { ends: seconds(10), kept: false });
+    let at = |now| Facts { now: seconds(now), record: Some(key(1)), newest: key(1), stage, old_at: None, not_before };
+    assert_eq!(due(&at(4)), Due::Later(seconds(12)));
+    assert_eq!(due(&at(10)), Due::Later(seconds(6)));
+    assert_eq!(due(&at(16)), Due::End);
+}
