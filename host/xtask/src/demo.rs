@@ -27,9 +27,13 @@ pub struct Arguments {
 /// Sets up, builds, shows. From there on this process is the demonstration, so that its exit code and signals are its
 /// own.
 pub fn main(arguments: &Arguments) -> Result<ExitCode> {
-    setup::all(!arguments.json)?;
-    build::all(false)?;
-    let mut demo = Command::new(places::target().join("debug/servos-demo"));
+    let program = places::target().join("debug/servos-demo");
+    // What it left running it can end as it is.
+    if !(arguments.end && program.exists()) {
+        setup::all(!arguments.json)?;
+        build::all(false)?;
+    }
+    let mut demo = Command::new(program);
     let flags = [("--json", arguments.json), ("--keep", arguments.keep), ("--end", arguments.end)];
     demo.args(flags.iter().filter(|(_, given)| *given).map(|(flag, _)| flag));
     Err(demo.exec()).context("cannot start the demonstration")
