@@ -43,6 +43,17 @@ enum Command {
     Bench(bench::Arguments),
 }
 
+impl Command {
+    /// Whether anything is built into the cache.
+    fn builds(&self) -> bool {
+        match self {
+            Self::Setup => false,
+            Self::Demo(arguments) => !arguments.only_ends(),
+            Self::Build(_) | Self::Test | Self::Fuzz(_) | Self::Bench(_) => true,
+        }
+    }
+}
+
 fn main() -> ExitCode {
     match dispatch(Cli::parse().command) {
         Ok(code) => code,
@@ -55,7 +66,7 @@ fn main() -> ExitCode {
 
 fn dispatch(command: Command) -> Result<ExitCode> {
     // To the end, but for the demonstration: this process becomes that, and gives it up.
-    let _claim = (!matches!(command, Command::Setup)).then(checkout::claim).transpose()?;
+    let _claim = command.builds().then(checkout::claim).transpose()?;
     match command {
         Command::Setup => setup::main(),
         Command::Build(arguments) => build::main(&arguments),
